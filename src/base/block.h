@@ -1,0 +1,50 @@
+/* Bodies wait in chains of pooled 32 KiB blocks. Each event loop has a pool of its own; all pools
+ * together stay under one budget, whose exhaustion is answered with 503 and never with a crash. */
+#ifndef BASE_BLOCK_H
+#define BASE_BLOCK_H
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+enum { BLOCK_BYTES = 32 * 1024, BLOCKS_KEPT = 64 };
+
+struct block {
+    struct block *next;
+    uint32_t len;
+    char bytes[BLOCK_BYTES];
+};
+
+/* Shared by all loops. */
+struct block_budget {
+    atomic_size_t used_bytes;
+    size_t max_bytes;
+};
+
+/* One loop's; keeps at most BLOCKS_KEPT free blocks, which do not count against the budget. */
+struct block_pool {
+    struct block *free;
+    unsigned free_count;
+    struct block_budget *budget;
+};
+
+/* A chain of blocks; zero is empty. */
+struct body {
+    struct block *first, *last;
+    size_t len;
+};
+
+void block_pool_init(struct block_pool *pool, struct block_budget *budget);
+void block_pool_finish(struct block_pool *pool);
+
+/* ERR_LIMIT when the budget is used up, ERR_MEMORY. What fitted stays appended. */
+enum err body_append(struct body *body, struct block_pool *pool, struct slice s) MUST_CHECK;
+/* Room at the end to read into: sets `*room` and `*size` (at least 1). Written bytes are taken over
+ * by body_grow. ERR_LIMIT, ERR_MEMORY. */
+enum err body_room(struct body *body, struct block_pool *pool, char **room, size_t *size) MUST_CHECK;
+void body_grow(struct body *body, size_t n);
+/* Gives all blocks back. */
+void body_release(struct body *body, struct block_pool *pool);
+
+#endif

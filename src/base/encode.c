@@ -1,0 +1,77 @@
+#include "base/encode.h"
+
+#include "base/random.h"
+
+static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+void hex_print(const void *bytes, size_t size, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < size; i++) {
+        *out++ = digits[at[i] >> 4];
+        *out++ = digits[at[i] & 15];
+    }
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+enum err hex_parse(struct slice text, void *bytes, size_t size)
+{
+    unsigned char *out = bytes;
+    if (text.len != 2 * size)
+        return ERR_SYNTAX;
+    for (size_t i = 0; i < size; i++) {
+        int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return ERR_SYNTAX;
+        out[i] = (unsigned char)(high << 4 | low);
+    }
+    return OK;
+}
+
+void base62_random(char *out, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        unsigned char byte;
+        random_bytes(&byte, 1);
+        /* 248 = 4 x 62: bytes above it would favour the first letters. */
+        if (byte < 248)
+            out[i++] = base62[byte % 62];
+    }
+}
+
+void base62_print(uint64_t number, char *out, size_t size)
+{
+    while (size--) {
+        out[size] = base62[number % 62];
+        number /= 62;
+    }
+}
+
+bool base62_valid(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')))
+            return false;
+    }
+    return true;
+}
+
+uint32_t crc32_of(struct slice s)
+{
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < s.len; i++) {
+        crc ^= (unsigned char)s.ptr[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (0xedb88320 & -(crc & 1));
+    }
+    return ~crc;
+}

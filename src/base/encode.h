@@ -1,0 +1,22 @@
+/* Hexadecimal, base64 and base62, and the CRC-32 that a key's checksum is. */
+#ifndef BASE_ENCODE_H
+#define BASE_ENCODE_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+/* Writes 2 * size lower-case digits to `out`, without a NUL. */
+void hex_print(const void *bytes, size_t size, char *out);
+/* Exactly 2 * size digits of either case. ERR_SYNTAX. */
+enum err hex_parse(struct slice text, void *bytes, size_t size) MUST_CHECK;
+
+/* Fills `out` with random letters and digits: log2(62) = 5.95 bits each, unbiased. No NUL. */
+void base62_random(char *out, size_t size);
+/* `size` digits of `number`, most significant first. No NUL. */
+void base62_print(uint64_t number, char *out, size_t size);
+bool base62_valid(struct slice text);
+
+/* CRC-32 as zlib and Ethernet have it (polynomial 0xEDB88320). */
+uint32_t crc32_of(struct slice s);
+
+#endif

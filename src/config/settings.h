@@ -1,0 +1,110 @@
+/* The settings: what the option table (option.c) fills from defaults, preset, TOML, secret files, .env,
+ * environment and command line, in that order. Plain values with units in their names; immutable once
+ * loaded. `config_load` owns all memory; settings_unref frees it. */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "base/slice.h"
+#include "guard/rate.h"
+#include "proto/address.h"
+
+struct text_list {
+    char **items; /* NUL-terminated strings */
+    unsigned count;
+};
+
+struct cidr_list {
+    struct cidr *items;
+    unsigned count;
+};
+
+enum preset { PRESET_STANDARD, PRESET_AGENTS, PRESET_COUNT };
+enum environment { ENVIRONMENT_DEVELOPMENT, ENVIRONMENT_STAGING, ENVIRONMENT_PRODUCTION };
+
+/* Bits, so that a table row can name several. KIND_ASK is settled by asking the server. */
+enum upstream_kind {
+    KIND_ASK = 0,
+    KIND_OLLAMA = 1 << 0,
+    KIND_OPENAI = 1 << 1,
+    KIND_ANTHROPIC = 1 << 2,
+    KIND_LLAMA_CPP = 1 << 3,
+    KIND_VLLM = 1 << 4,
+    KIND_DEMO = 1 << 5,
+    KIND_ALL = (1 << 6) - 1,
+};
+const char *upstream_kind_name(enum upstream_kind kind); /* "llama.cpp"; "unknown" for KIND_ASK */
+
+struct upstream_settings {
+    char *name; /* unique; the kind's name or "upstream-N" when not given */
+    char *url_text;
+    struct url url; /* slices into url_text */
+    enum upstream_kind kind;
+    struct secret api_key; /* sent upstream; empty: none */
+    struct text_list models;
+    uint64_t max_concurrency; /* 0: no bound */
+    uint64_t connect_timeout_us, send_timeout_us, read_timeout_us, first_byte_timeout_us;
+    char *ca_file; /* NULL: the system's */
+};
+
+struct access_log_settings {
+    char *path; /* "-": standard output; absolute or relative to the working directory by now */
+};
+
+struct settings {
+    struct {
+        struct text_list listen; /* "host:port", "[v6]:port", "unix:PATH"; validated */
+        enum preset preset;
+        uint64_t workers; /* 0: one per core */
+        enum environment environment;
+        uint64_t max_body_bytes;
+        uint64_t max_body_memory_bytes; /* all bodies in flight together */
+        uint64_t max_header_line_bytes, max_header_bytes;
+        uint64_t max_connections;
+        uint64_t header_timeout_us, body_timeout_us, idle_timeout_us, drain_timeout_us;
+    } server;
+    struct {
+        bool auth_enabled;
+        bool api_key_enabled;
+    } security;
+    struct {
+        struct rate ip, key; /* bursts included */
+        bool ip_counts_all;  /* limits.ip_counts = "all" */
+        uint64_t connections_per_ip, requests_in_flight_per_ip; /* 0: no bound */
+    } limits;
+    struct {
+        struct text_list allow, deny; /* paths, or prefixes ending in '*' */
+        bool manage;
+    } endpoints;
+    struct {
+        struct cidr_list allow;
+    } metrics;
+    struct {
+        char *url;       /* as given */
+        char *path;      /* of the SQLite database */
+        char *directory; /* the data folder: lock and control socket */
+    } store;
+    struct {
+        enum log_level level;
+        struct access_log_settings *access;
+        unsigned access_count;
+        char *app; /* path; "-": standard output; NULL: standard error */
+        bool app_requests;
+    } log;
+    struct upstream_settings *upstreams;
+    unsigned upstream_count;
+    bool demo;       /* serve --demo */
+    char *file;      /* the configuration file read, or NULL */
+    atomic_uint references;
+    struct arena arena; /* owns everything above but the secrets */
+};
+
+void settings_ref(struct settings *settings);
+void settings_unref(struct settings *settings); /* NULL is fine */
+
+#endif
