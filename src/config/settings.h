@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/slice.h"
-#include "guard/rate.h"
+#include "config/rate.h"
 #include "proto/address.h"
 
 struct text_list {

@@ -4,18 +4,7 @@
 #define GUARD_RATE_H
 
 #include "base/err.h"
-#include "base/slice.h"
-
-/* n per period, with room for `burst` at once. Zero requests: no limit. */
-struct rate {
-    uint64_t requests;
-    uint64_t period_us;
-    uint64_t burst;
-};
-
-/* "60/minute", "10/s", "1000/hour", "5/day"; period words as Caddy and slowapi know them
- * (s|sec|second, m|min|minute, h|hour, d|day). `burst` is set to n. ERR_SYNTAX. */
-enum err rate_parse(struct slice text, struct rate *rate) MUST_CHECK;
+#include "config/rate.h"
 
 struct rate_table;
 /* `cells` is rounded up to a power of two; 16 bytes each. NULL when there is no memory. */

@@ -4,6 +4,7 @@
 #define LLM_CALL_H
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "proto/json.h"
 
 enum call_kind {
