@@ -60,8 +60,6 @@ struct request_head {
     struct slice path;      /* canonical: see target.h; points into target */
     struct slice query;     /* without '?'; empty when there is none */
     struct slice host;      /* as sent, validated, port included; empty on HTTP/1.0 without one */
-    struct field fields[FIELDS_MAX];
-    unsigned field_count;
     uint64_t content_length; /* HTTP_NO_LENGTH when there is no such field */
     bool chunked;
     bool keep_alive;      /* what version and Connection ask for */
@@ -69,6 +67,8 @@ struct request_head {
     /* The unique fields the gate looks at; ptr is NULL when absent. */
     struct slice authorization, x_api_key, api_key, content_type, content_encoding, accept;
     struct slice correlation_id, traceparent, origin;
+    unsigned field_count;
+    struct field fields[FIELDS_MAX]; /* last, so that a copy need only go as far as field_count */
 };
 
 /* Reads one request head at the start of `bytes`. OK: `*used` is its length with the empty line.

@@ -1,0 +1,117 @@
+#include "io/jobs.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* One row per lane: how many threads it has, and how many jobs may wait. */
+static const struct lane_row {
+    const char *name;
+    unsigned threads;
+    unsigned waiting_max;
+} lanes[LANE_COUNT] = {
+    [LANE_RESOLVE] = {"sp-resolve", 2, 256},
+    [LANE_FILE] = {"sp-file", 1, 64},
+};
+
+enum { THREADS_MAX = 4 };
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t filled;
+    struct list waiting;
+    unsigned count;
+    bool stopping;
+    pthread_t threads[THREADS_MAX];
+    unsigned thread_count;
+};
+
+struct jobs {
+    struct queue queues[LANE_COUNT];
+};
+
+static void deliver_done(struct message *message)
+{
+    struct job *job = CONTAINER_OF(message, struct job, message);
+    job->done(job);
+}
+
+static struct job *next_job(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    while (list_empty(&queue->waiting) && !queue->stopping)
+        pthread_cond_wait(&queue->filled, &queue->lock);
+    struct list *link = list_pop(&queue->waiting);
+    queue->count -= link != NULL;
+    pthread_mutex_unlock(&queue->lock);
+    return link ? LIST_OF(link, struct job, link) : NULL;
+}
+
+static void *work(void *argument)
+{
+    struct queue *queue = argument;
+    for (struct job *job; (job = next_job(queue));) {
+        job->run(job);
+        job->message.deliver = deliver_done;
+        loop_post(job->home, &job->message);
+    }
+    return NULL;
+}
+
+enum err jobs_create(struct jobs **jobs)
+{
+    struct jobs *made = calloc(1, sizeof *made);
+    if (!made)
+        return ERR_MEMORY;
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        struct queue *queue = &made->queues[i];
+        pthread_mutex_init(&queue->lock, NULL);
+        pthread_cond_init(&queue->filled, NULL);
+        list_init(&queue->waiting);
+    }
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        struct queue *queue = &made->queues[i];
+        for (; queue->thread_count < lanes[i].threads; queue->thread_count++) {
+            pthread_t *thread = &queue->threads[queue->thread_count];
+            if (pthread_create(thread, NULL, work, queue) != 0) {
+                jobs_destroy(made);
+                return ERR_IO;
+            }
+            pthread_setname_np(*thread, lanes[i].name);
+        }
+    }
+    *jobs = made;
+    return OK;
+}
+
+void jobs_destroy(struct jobs *jobs)
+{
+    if (!jobs)
+        return;
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        struct queue *queue = &jobs->queues[i];
+        pthread_mutex_lock(&queue->lock);
+        queue->stopping = true;
+        pthread_cond_broadcast(&queue->filled);
+        pthread_mutex_unlock(&queue->lock);
+        for (unsigned t = 0; t < queue->thread_count; t++)
+            pthread_join(queue->threads[t], NULL);
+        pthread_cond_destroy(&queue->filled);
+        pthread_mutex_destroy(&queue->lock);
+    }
+    free(jobs);
+}
+
+enum err jobs_submit(struct jobs *jobs, enum lane lane, struct job *job)
+{
+    struct queue *queue = &jobs->queues[lane];
+    pthread_mutex_lock(&queue->lock);
+    bool full = queue->count == lanes[lane].waiting_max || queue->stopping;
+    if (!full) {
+        list_init(&job->link);
+        list_append(&queue->waiting, &job->link);
+        queue->count++;
+        pthread_cond_signal(&queue->filled);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return full ? ERR_BUSY : OK;
+}

@@ -1,0 +1,64 @@
+#include "io/stream.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/tls.h"
+
+enum err stream_read(struct stream *stream, char *bytes, size_t size, size_t *n)
+{
+    if (stream->tls)
+        return tls_read(stream->tls, bytes, size, n, &stream->drained);
+    ssize_t got = recv(stream->fd, bytes, size, 0);
+    stream->drained = got < (ssize_t)size;
+    if (got > 0) {
+        *n = (size_t)got;
+        return OK;
+    }
+    if (got == 0)
+        return ERR_CLOSED;
+    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_IO;
+}
+
+enum err stream_write(struct stream *stream, const struct iovec *pieces, int count, size_t *n)
+{
+    if (stream->tls)
+        return tls_write(stream->tls, pieces, count, n);
+    ssize_t put;
+    if (count == 1) {
+        put = send(stream->fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+    } else {
+        struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
+        put = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+    }
+    if (put >= 0) {
+        *n = (size_t)put;
+        return OK;
+    }
+    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_IO;
+}
+
+enum err stream_handshake(struct stream *stream)
+{
+    return stream->tls ? tls_handshake(stream->tls) : OK;
+}
+
+void stream_end_writing(struct stream *stream)
+{
+    if (stream->tls)
+        tls_end(stream->tls);
+    shutdown(stream->fd, SHUT_WR);
+}
+
+void stream_close(struct stream *stream)
+{
+    if (stream->tls) {
+        tls_end(stream->tls);
+        tls_session_destroy(stream->tls);
+        stream->tls = NULL;
+    }
+    if (stream->fd >= 0)
+        close(stream->fd);
+    stream->fd = -1;
+}
