@@ -20,6 +20,8 @@ uint64_t clock_wall_us(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+/* `format` is one of this file's literals. */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static void print(struct buffer *out, uint64_t wall_us, const char *format)
 {
     time_t seconds = (time_t)(wall_us / SECOND_US);

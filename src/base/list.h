@@ -54,8 +54,8 @@ static inline struct list *list_pop(struct list *list)
 
 #define LIST_OF(link, type, member) CONTAINER_OF(link, type, member)
 /* The body may remove `link` itself, but no other member. */
-#define LIST_EACH(link, list)                                                                      \
-    for (struct list *link = (list)->next, *link##_next = link->next; link != (list);              \
-         link = link##_next, link##_next = link->next)
+#define LIST_EACH(each, head)                                                                      \
+    for (struct list *each = (head)->next, *each##_next = each->next; each != (head);              \
+         each = each##_next, each##_next = each->next)
 
 #endif

@@ -100,6 +100,7 @@ struct settings {
     unsigned upstream_count;
     bool demo;       /* serve --demo */
     char *file;      /* the configuration file read, or NULL */
+    struct origins *origins; /* where each value came from: config/load.h */
     atomic_uint references;
     struct arena arena; /* owns everything above but the secrets */
 };

@@ -15,11 +15,13 @@
 
 enum { KEY_ID_LEN = 12, KEY_SECRET_LEN = 43, KEY_CHECKSUM_LEN = 6, KEY_LEN = 3 + 12 + 1 + 43 + 6 };
 
-/* Immutable once published, but for `revoked` and `last_used_epoch_s`. */
+/* Immutable once published, but for `revoked` and the two times of use. One block of memory with all
+ * its texts. */
 struct api_key {
     atomic_uint references; /* the table's, and one for each exchange that carries it */
     atomic_bool revoked;    /* set before the entry is unlinked; opens nothing from then on */
-    _Atomic uint64_t last_used_epoch_s;
+    _Atomic uint64_t last_used_epoch_s; /* keyring_find sets it */
+    uint64_t saved_use_epoch_s;         /* what the store has of it; the writer's own */
     char id[KEY_ID_LEN + 1];
     uint8_t secret_sha256[32];
     char *name, *owner; /* owner may be "" */
@@ -35,6 +37,8 @@ struct keyring;
 /* `grace` returns when every reader that could have seen an unlinked entry is done; NULL: no readers. */
 struct keyring *keyring_create(void (*grace)(void *context), void *context);
 void keyring_destroy(struct keyring *keyring);
+/* How many keys are in; any thread. */
+size_t keyring_count(const struct keyring *keyring);
 
 /* Looks a presented credential up: shape, checksum, one SHA-256, one probe, one constant-time
  * comparison. On OK `*key` carries a reference, to be given back with api_key_unref. Everything else
@@ -43,6 +47,9 @@ void keyring_destroy(struct keyring *keyring);
 enum err keyring_find(struct keyring *keyring, struct slice presented, uint64_t now_epoch_s,
                       struct api_key **key, const char **reason) MUST_CHECK;
 void api_key_unref(struct api_key *key);
+
+/* One more reference, for somebody who has one already. */
+void api_key_ref(struct api_key *key);
 
 /* Is it shaped like one of our keys (prefix, length, alphabet, checksum)? For refusing keys in URLs. */
 bool api_key_shaped(struct slice text);

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-static void deliver_mail(struct loop *loop)
+void loop_deliver(struct loop *loop)
 {
     struct message *newest = atomic_exchange_explicit(&loop->mailbox, NULL, memory_order_acquire);
     struct message *oldest = NULL;
@@ -33,7 +33,7 @@ static void on_wake(struct watch *watch, uint32_t events)
     uint64_t count;
     ssize_t ignored = read(loop->wake, &count, sizeof count);
     (void)ignored;
-    deliver_mail(loop);
+    loop_deliver(loop);
 }
 
 enum err loop_init(struct loop *loop)
@@ -53,7 +53,6 @@ enum err loop_init(struct loop *loop)
 
 void loop_finish(struct loop *loop)
 {
-    deliver_mail(loop);
     if (loop->wake >= 0)
         close(loop->wake);
     if (loop->epoll >= 0)

@@ -58,7 +58,8 @@ struct loop {
 
 /* ERR_IO, ERR_MEMORY. */
 enum err loop_init(struct loop *loop) MUST_CHECK;
-/* Messages not yet delivered are delivered first. */
+/* Delivers what waits in the mailbox; for the time when the loop does not run. */
+void loop_deliver(struct loop *loop);
 void loop_finish(struct loop *loop);
 /* Runs turns until loop_stop. */
 void loop_run(struct loop *loop);

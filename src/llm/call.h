@@ -13,6 +13,7 @@ enum call_kind {
     CALL_COMPLETION,
     CALL_EMBEDDING,
     CALL_OTHER,      /* JSON with a model, nothing else of interest */
+    CALL_LOCAL,      /* JSON that need not name a model: the server has one loaded */
 };
 
 enum call_fault { CALL_FINE = 0, CALL_NOT_OBJECT, CALL_MODEL_MISSING, CALL_MODEL_TYPE, CALL_STREAM_TYPE };

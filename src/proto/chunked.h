@@ -15,6 +15,9 @@ struct chunked {
     uint64_t overhead_bytes;
     uint64_t extension_bytes;
     size_t trailer_bytes;
+    unsigned trailer_lines;
+    unsigned name_bytes;    /* of the current trailer's name; the first of them are kept */
+    char name[40];
     enum http_fault fault;
 };
 

@@ -57,13 +57,14 @@ enum field_rule {
 };
 
 struct field_row {
-    const char *name; /* lower case */
+    const char *name; /* lower case; a '*' at the end stands for any further bytes */
     enum field_id id;
     unsigned rules; /* enum field_rule */
 };
 
-/* The row of `name` in any case, or NULL. One probe. Identity headers from outside (x-forwarded-user,
- * x-remote-user, x-client-cert, x-ssl-*, x-original-url ...) are rows that are dropped. */
+/* The row of `name` in any case, or NULL. One probe; a second one when there is no row of just that
+ * name, since it may belong to a family ("x-forwarded*"). Identity headers from outside
+ * (x-forwarded-user, x-remote-user, x-client-cert, x-ssl-*, x-original-url ...) are dropped. */
 const struct field_row *field_find(struct slice name);
 
 /* All rows, for documentation and tests; ends with a NULL name. */

@@ -105,5 +105,9 @@ void request_head_rebase(struct request_head *head, const char *from, const char
 
 /* Does the comma-separated list hold `token`, in any case? For Connection. */
 bool http_list_has(struct slice list, struct slice token);
+/* Does `field`, one of a head's `count` fields, end here: by its row, or because a Connection field
+ * names it? What the gateway itself adds is added after this was asked (HOSTILE H1-26). The Connection
+ * fields of a head are at most 1 KiB together, so that asking for each field is cheap. */
+bool http_hop_by_hop(const struct field *fields, unsigned count, const struct field *field);
 
 #endif

@@ -1,11 +1,12 @@
-/* The strict streaming JSON scanner (RFC 8259; HOSTILE 2.10). It reads a body once, as it arrives, in
- * pieces of any size, and says whether all of it is one JSON text that can be read in only one way:
- * valid UTF-8, no byte order mark, no duplicate key in any object (compared after unescaping), depth at
- * most JSON_DEPTH_MAX, at most JSON_MEMBERS_MAX members, numbers of at most 64 characters and without
- * an absurd exponent, no lone surrogate, nothing but white space after the end.
+/* The strict streaming JSON scanner (RFC 8259; HOSTILE 2.10). It reads a body once, as it arrives,
+ * in pieces of any size, and says whether all of it is one JSON text that can be read in only one
+ * way: valid UTF-8, no byte order mark, no duplicate key in any object (compared after unescaping),
+ * depth at most JSON_DEPTH_MAX, at most JSON_MEMBERS_MAX members, numbers of at most 64 characters
+ * and without an absurd exponent, no lone surrogate, nothing but white space after the end.
  *
  * While it reads it tells a listener the facts that policy needs. It never builds a tree and never
- * allocates without bound: duplicate keys are found through 64-bit seeded hashes in a bounded set. */
+ * allocates without bound: duplicate keys are found through 64-bit seeded hashes in a bounded set.
+ */
 #ifndef PROTO_JSON_H
 #define PROTO_JSON_H
 
@@ -42,7 +43,7 @@ enum json_fault {
     JSON_MEMORY,
     JSON_FAULT_COUNT
 };
-const char *json_fault_name(enum json_fault fault); /* "duplicate_key" */
+const char *json_fault_name(enum json_fault fault);     /* "duplicate_key" */
 const char *json_fault_sentence(enum json_fault fault); /* "an object has the same key twice" */
 
 /* Where a value stands: path[i] is the key (unescaped, cut at JSON_KEY_KEPT) or empty for an array
@@ -54,11 +55,13 @@ struct json_value {
     struct slice text;   /* STRING: unescaped, if kept; NUMBER: as written */
     bool kept;           /* STRING: text is whole (at most JSON_STRING_KEPT bytes unescaped) */
     uint64_t characters; /* STRING: Unicode characters */
-    uint64_t begin, end; /* byte offsets of the value in the body, quotes included; end for scalars */
+    uint64_t begin,
+        end; /* byte offsets in the body, quotes included; a container's events: its bracket */
 };
 enum { JSON_STRING_KEPT = 512 };
 
-/* Called for each value (not for keys). Slices are valid during the call. */
+/* Called for each value (not for keys). Slices are valid during the call. The values before a fault
+ * have been told when it is found: act on them only after json_end. */
 typedef void json_listener_fn(void *context, const struct json_value *value);
 
 struct json;

@@ -1,6 +1,7 @@
-/* What is written down about each exchange: one line in every access log, one in the application log,
- * counters and histograms. Event loops format lines into rings of their own; one writer thread puts them
- * on disk within a second. A ring that is full drops the line and counts it; nothing ever waits. */
+/* What is written down about each exchange: one line in every access log, one in the application
+ * log, counters and histograms. Event loops format lines into rings of their own; one writer thread
+ * puts them on disk within a second. A ring that is full drops the line and counts it; nothing ever
+ * waits. */
 #ifndef RECORD_RECORD_H
 #define RECORD_RECORD_H
 
@@ -13,36 +14,38 @@
 
 /* The facts of one finished exchange. Slices need to live during the call only. */
 struct exchange_record {
-    uint64_t wall_us;          /* when the request began */
-    uint64_t duration_us;      /* until its last byte was handed to the kernel */
-    uint64_t overhead_us;      /* duration less upstream and queue time: our own share */
-    uint64_t upstream_us;      /* from the first upstream byte sent to the last one read; 0: none */
-    uint64_t queue_us;         /* waiting for admission */
+    uint64_t wall_us;     /* when the request began */
+    uint64_t duration_us; /* until its last byte was handed to the kernel */
+    uint64_t overhead_us; /* duration less upstream and queue time: our own share */
+    uint64_t upstream_us; /* from the first upstream byte sent to the last one read; 0: none */
+    uint64_t queue_us;    /* waiting for admission */
     struct address client;
     struct slice request_line; /* as sent; may hold any byte; cut at 2 KiB in the log; a query value
                                   that is shaped like a secret was replaced by the caller */
     struct slice method, path; /* for the application log */
     struct slice request_id, correlation_id;
-    struct slice key_id;       /* public id, or empty */
-    struct slice user;         /* key's name, "anonymous", or empty */
+    struct slice key_id; /* public id, or empty */
+    struct slice user;   /* key's name, "anonymous", or empty */
     struct slice model, upstream;
-    const char *handler;       /* the route's name: a bounded label ("chat_completions", "unmatched") */
-    unsigned status;           /* 0: the client was gone before an answer; logged as 499 */
+    const char *handler; /* the route's name: a bounded label ("chat_completions", "unmatched") */
+    unsigned status;     /* 0: the client was gone before an answer; logged as 499 */
     uint64_t body_bytes_sent;
     uint64_t tokens_in, tokens_out; /* UINT64_MAX: unknown */
     bool streamed;
-    bool incomplete;           /* the answer broke off */
-    const char *decision;      /* "pass", or the refusal's reason */
+    bool incomplete;      /* the answer broke off */
+    const char *decision; /* "pass", or the refusal's reason */
 };
 
-struct recorder;      /* process-wide: sinks, writer thread */
-struct record_ring;   /* one event loop's end of it */
+struct recorder;    /* process-wide: sinks, writer thread */
+struct record_ring; /* one event loop's end of it */
 
 /* Opens the logs (directories are made; one that cannot be opened becomes standard error, with a
- * warning through log_line), starts the writer thread and becomes log_line's sink. ERR_IO, ERR_MEMORY. */
-enum err recorder_create(const struct settings *settings, unsigned rings, struct recorder **recorder)
-    MUST_CHECK;
-/* Writes what is left, stops the thread, closes the files, gives log_line back to standard error. */
+ * warning through log_line), starts the writer thread and becomes log_line's sink. ERR_IO,
+ * ERR_MEMORY. */
+enum err recorder_create(const struct settings *settings, unsigned rings,
+                         struct recorder **recorder) MUST_CHECK;
+/* Writes what is left, stops the thread, closes the files, gives log_line back to standard error.
+ */
 void recorder_destroy(struct recorder *recorder);
 /* USR1: opens all files again under their names; lines before the call went to the old files. */
 void recorder_reopen(struct recorder *recorder);
@@ -59,7 +62,8 @@ struct metrics_gauges {
     uint64_t started_epoch_s;
     const char *version;
 };
-/* All rings added up. Prometheus text 0.0.4, or document 004's JSON (requests_total, requests_2xx ...). */
+/* All rings added up. Prometheus text 0.0.4, or document 004's JSON (requests_total, requests_2xx
+ * ...). */
 void metrics_print_prometheus(const struct recorder *recorder, const struct metrics_gauges *gauges,
                               struct buffer *out);
 void metrics_print_json(const struct recorder *recorder, const struct metrics_gauges *gauges,

@@ -5,7 +5,6 @@
 
 #include "base/buffer.h"
 #include "proto/http.h"
-#include "proto/json.h"
 
 enum refusal {
     REFUSE_NONE = 0,
@@ -71,7 +70,8 @@ const struct refusal_row *refusal_get(enum refusal refusal);
 enum refusal refusal_of_http_fault(enum http_fault fault);
 
 enum error_shape {
-    ERROR_COMMON, /* one body in which OpenAI, Anthropic, FastAPI and our own clients find their field */
+    ERROR_COMMON, /* one body in which OpenAI, Anthropic, FastAPI and our own clients find their
+                     field */
     ERROR_OLLAMA, /* {"error":"..."} */
     ERROR_PLAIN,  /* the bare reason, for Accept: text/plain */
 };
@@ -79,8 +79,8 @@ enum error_shape {
 struct error_facts {
     enum refusal refusal;
     enum error_shape shape;
-    const char *message;      /* NULL: the row's */
-    const char *param;        /* NULL: null */
+    const char *message; /* NULL: the row's */
+    const char *param;   /* NULL: null */
     struct slice request_id;
 };
 /* The body of the answer. */

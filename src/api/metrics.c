@@ -1,0 +1,61 @@
+/* /metrics: Prometheus text for whoever asks for it, document 004's JSON for everybody else. */
+#include "api/routes.h"
+#include "base/clock.h"
+
+enum { METRICS_BYTES_MAX = 4 * 1024 * 1024 };
+
+bool metrics_admit(const struct exchange *x)
+{
+    const struct cidr_list *allow = &exchange_settings(x)->metrics.allow;
+    for (unsigned i = 0; i < allow->count; i++)
+        if (cidr_contains(&allow->items[i], &x->client))
+            return true;
+    return false;
+}
+
+static void answer(struct exchange *x, const char *type,
+                   void (*print)(const struct recorder *, const struct metrics_gauges *,
+                                 struct buffer *))
+{
+    const struct shared *shared = x->worker->shared;
+    struct metrics_gauges gauges = {
+        .connections = atomic_load_explicit(&shared->connections, memory_order_relaxed),
+        .exchanges = atomic_load_explicit(&shared->exchanges, memory_order_relaxed),
+        .body_memory_bytes =
+            atomic_load_explicit(&shared->request_bodies.used_bytes, memory_order_relaxed),
+        .keys = keyring_count(shared->keyring),
+        .started_epoch_s = shared->started_epoch_s,
+        .version = shared->version,
+    };
+    AUTO(buffer) body = BUFFER_MAX(METRICS_BYTES_MAX);
+    print(shared->recorder, &gauges, &body);
+    if (body.failed) {
+        refuse(x, REFUSE_OVERLOADED);
+        exchange_refuse(x);
+        return;
+    }
+    exchange_answer(x, 200, type, buffer_slice(&body));
+}
+
+void answer_metrics_prometheus(struct exchange *x)
+{
+    answer(x, "text/plain; version=0.0.4; charset=utf-8", metrics_print_prometheus);
+}
+
+void answer_metrics_json(struct exchange *x)
+{
+    answer(x, "application/json", metrics_print_json);
+}
+
+static bool names(struct slice accept, const char *type)
+{
+    return accept.len && memmem(accept.ptr, accept.len, type, strlen(type));
+}
+
+void answer_metrics(struct exchange *x)
+{
+    if (names(x->head->accept, "text/plain") || names(x->head->accept, "openmetrics"))
+        answer_metrics_prometheus(x);
+    else
+        answer_metrics_json(x);
+}

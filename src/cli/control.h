@@ -1,0 +1,30 @@
+/* The control socket: how a command reaches the gateway that is the writer. DIRECTORY/control.sock,
+ * mode 0600; one JSON object on one line each way, of at most 64 KiB (cli/key_verbs.h has the
+ * verbs). */
+#ifndef CLI_CONTROL_H
+#define CLI_CONTROL_H
+
+#include "base/err.h"
+
+/* jansson's; its header is not included here, because its enumerators clash with proto/json.h. */
+struct json_t;
+struct store;
+struct keyring;
+struct control_server;
+
+/* Starts the thread that serves the socket; a socket left there by a dead gateway is replaced, so
+ * the caller holds the writer lock. Store and keyring stay the caller's and outlive the server.
+ * NULL: errno says why. */
+struct control_server *control_serve(const char *directory, struct store *store,
+                                     struct keyring *keyring);
+/* Ends a conversation in progress, waits for the thread, removes the socket. NULL is fine. */
+void control_stop(struct control_server *server);
+
+/* Sends one request and waits at most five seconds for the response, which the caller owns.
+ * ERR_NOT_FOUND: nobody listens; ERR_TIMEOUT: somebody does, but does not answer; ERR_DENIED: the
+ * socket is somebody else's, or ours is not let in; ERR_CLOSED, ERR_SYNTAX: the answer is none;
+ * ERR_LIMIT: the request is too long; ERR_IO, ERR_MEMORY. */
+enum err control_call(const char *directory, const struct json_t *request,
+                      struct json_t **response) MUST_CHECK;
+
+#endif

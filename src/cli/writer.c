@@ -1,0 +1,126 @@
+/* Finding the writer. Called by the commands that read or change durable state. Its one hard
+ * problem is that nobody may be taken for nobody: a holder of the lock that does not answer is an
+ * error, since writing beside it would leave its live table with keys that are revoked on disk. */
+#include "cli/writer.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "cli/control.h"
+#include "cli/key_verbs.h"
+
+enum { PATIENCE_MS = 5000, PAUSE_MS = 50 };
+
+static enum err explain(struct faults *faults, const char *directory, enum err err)
+{
+    static const struct {
+        enum err err;
+        const char *sentence;
+    } sentences[] = {
+        {ERR_NOT_FOUND,
+         "another sallyport holds the lock on this folder but has no control socket; "
+         "wait until it has started or ended, or stop it, and try again"               },
+        {ERR_TIMEOUT,
+         "the sallyport that holds the lock on this folder did not answer within 5 "
+         "seconds; look with `sallyport key list` at what was done once it answers, or "
+         "stop it and try again"                                                       },
+        {ERR_CLOSED,
+         "the running sallyport ended the conversation without an answer; look into its "
+         "log, and with `sallyport key list` at what was done"                         },
+        {ERR_DENIED,    "the control socket belongs to somebody else: run this as the user that runs "
+                     "the gateway, or as root"                     },
+        {ERR_LIMIT,     "the request is longer than the control socket takes"          },
+        {ERR_SYNTAX,
+         "the running sallyport gave an answer that is none; is it of another version?"},
+    };
+    const char *sentence = NULL;
+    for (size_t i = 0; i < COUNT_OF(sentences); i++)
+        if (sentences[i].err == err)
+            sentence = sentences[i].sentence;
+    faults_add(faults, directory, 0, NULL, "%s",
+               sentence        ? sentence
+               : err == ERR_IO ? strerror(errno)
+                               : err_name(err));
+    return err;
+}
+
+static enum err explain_lock(struct faults *faults, const char *directory)
+{
+    faults_add(faults, directory, 0, NULL, "the data folder cannot be used: %s",
+               errno == EPERM ? "it belongs to somebody else, or others may write to it; it should "
+                                "be the gateway user's own, mode 0700"
+                              : strerror(errno));
+    return ERR_IO;
+}
+
+static bool answers(const char *directory, enum err *err)
+{
+    json_t *response = NULL, *request = json_pack("{s:s}", "verb", "ping");
+    *err = request ? control_call(directory, request, &response) : ERR_MEMORY;
+    json_decref(request);
+    json_decref(response);
+    return *err == OK;
+}
+
+/* OK: the lock is ours, or (lock.fd is -1) a gateway answers. */
+static enum err find_writer(struct writer *writer, struct faults *faults)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+    uint64_t deadline_us = clock_now_us() + PATIENCE_MS * MS_US;
+    for (;;) {
+        enum err err = writer_lock_take(&writer->lock, writer->directory);
+        if (err == OK)
+            return OK;
+        if (err != ERR_BUSY)
+            return explain_lock(faults, writer->directory);
+        if (answers(writer->directory, &err))
+            return OK;
+        /* Nobody at the socket: a gateway on its way up or down, or another command at work. */
+        if (err != ERR_NOT_FOUND || clock_now_us() >= deadline_us)
+            return explain(faults, writer->directory, err);
+        nanosleep(&pause, NULL);
+    }
+}
+
+enum err writer_open(struct writer *writer, const char *directory, const char *store_path,
+                     struct faults *faults)
+{
+    *writer = (struct writer){.directory = strdup(directory), .lock = {-1}};
+    if (!writer->directory)
+        return ERR_MEMORY;
+    enum err err = find_writer(writer, faults);
+    if (err == OK && writer->lock.fd >= 0) {
+        err = store_open(store_path, &writer->store, faults);
+        /* Left empty: nobody signs in here, and the store keeps ids and secrets unique. */
+        writer->keyring = keyring_create(NULL, NULL);
+        if (err == OK && !writer->keyring)
+            err = ERR_MEMORY;
+    }
+    if (err != OK)
+        writer_finish(writer);
+    return err;
+}
+
+enum err writer_run(struct writer *writer, const json_t *request, json_t **response,
+                    struct faults *faults)
+{
+    if (writer->lock.fd < 0) {
+        enum err err = control_call(writer->directory, request, response);
+        return err == OK ? OK : explain(faults, writer->directory, err);
+    }
+    *response = verb_run(writer->store, writer->keyring, request);
+    return *response ? OK : ERR_MEMORY;
+}
+
+void writer_finish(struct writer *writer)
+{
+    keyring_destroy(writer->keyring);
+    store_close(writer->store);
+    writer_lock_release(&writer->lock);
+    free(writer->directory);
+    *writer = (struct writer){.lock = {-1}};
+}

@@ -1,0 +1,30 @@
+/* The way from a command to whoever is the writer: the running gateway, over its control socket,
+ * or, when none runs, the command itself with the lock and the store in its own hands. */
+#ifndef CLI_WRITER_H
+#define CLI_WRITER_H
+
+#include "base/fault.h"
+#include "store/store.h"
+
+struct json_t;
+struct keyring;
+
+struct writer {
+    char *directory;
+    struct writer_lock lock; /* ours, or fd -1: a gateway has it */
+    struct store *store;     /* ours when the lock is */
+    struct keyring *keyring;
+};
+
+/* Takes the lock and opens the store, or finds a gateway that answers. While another command holds
+ * the lock it waits, at most five seconds. An error leaves a sentence in `faults` and nothing to
+ * finish. */
+enum err writer_open(struct writer *writer, const char *directory, const char *store_path,
+                     struct faults *faults) MUST_CHECK;
+/* Runs one request (cli/key_verbs.h). An error leaves a sentence in `faults`; a refusal is a
+ * response. */
+enum err writer_run(struct writer *writer, const struct json_t *request, struct json_t **response,
+                    struct faults *faults) MUST_CHECK;
+void writer_finish(struct writer *writer);
+
+#endif

@@ -1,0 +1,281 @@
+/* The option table and how rows are found. Everything that reads or describes options walks this
+ * table; the hard part is none, as long as each option is declared here and nowhere else. */
+#include "config/option.h"
+
+#include <stddef.h>
+
+#include "config/nearest.h"
+#include "config/settings.h"
+
+#define KB UINT64_C(1024)
+#define MB (1024 * KB)
+#define GB (1024 * MB)
+#define MS UINT64_C(1000)
+#define SECONDS (1000 * MS)
+#define HOURS (3600 * SECONDS)
+
+#define FIELD(member)                                                                              \
+    .offset = offsetof(struct settings, member), .size = sizeof((struct settings *)0)->member
+#define UPSTREAM(member)                                                                           \
+    .home = OF_UPSTREAM, .offset = offsetof(struct upstream_settings, member),                     \
+    .size = sizeof((struct upstream_settings *)0)->member
+#define ACCESS_LOG(member)                                                                         \
+    .home = OF_ACCESS_LOG, .offset = offsetof(struct access_log_settings, member),                 \
+    .size = sizeof((struct access_log_settings *)0)->member
+
+static const struct choice presets[] = {
+    {"standard", PRESET_STANDARD},
+    {"agents",   PRESET_AGENTS  },
+    {NULL,       0              },
+};
+static const struct choice environments[] = {
+    {"development", ENVIRONMENT_DEVELOPMENT},
+    {"staging",     ENVIRONMENT_STAGING    },
+    {"production",  ENVIRONMENT_PRODUCTION },
+    {NULL,          0                      },
+};
+static const struct choice levels[] = {
+    {"debug",   LOG_DEBUG  },
+    {"info",    LOG_INFO   },
+    {"warning", LOG_WARNING},
+    {"warn",    LOG_WARNING},
+    {"error",   LOG_ERROR  },
+    {NULL,      0          },
+};
+static const struct choice ip_counts[] = {
+    {"unauthenticated", false},
+    {"all",             true },
+    {NULL,              0    },
+};
+static const struct choice kinds[] = {
+    {"ollama",    KIND_OLLAMA   },
+    {"openai",    KIND_OPENAI   },
+    {"anthropic", KIND_ANTHROPIC},
+    {"llama.cpp", KIND_LLAMA_CPP},
+    {"vllm",      KIND_VLLM     },
+    {"demo",      KIND_DEMO     },
+    {NULL,        0             },
+};
+
+// clang-format off
+static const struct option options[] = {
+    /* server */
+    {"server.listen", .type = OPTION_LISTEN, FIELD(server.listen), .standard = "127.0.0.1:8080",
+     .fixed = true,
+     .names = {{"INFERNO_BIND_ADDRESS", .part = PART_HOST},
+               {"INFERNO_BIND_PORT", .part = PART_PORT},
+               {"HOLO_HOST", .part = PART_HOST},
+               {"HOLO_PORT", .part = PART_PORT}},
+     .help = "Addresses to listen on: host:port, [v6]:port, :port or unix:PATH."},
+    {"server.preset", .type = OPTION_CHOICE, FIELD(server.preset), .standard = "standard",
+     .choices = presets,
+     .help = "Which set of defaults applies: careful numbers, or room for coding agents and chat "
+             "interfaces."},
+    {"server.workers", .type = OPTION_INTEGER, FIELD(server.workers), .standard = "0", .max = 256,
+     .fixed = true, .help = "Event-loop threads; 0 is one per core."},
+    {"server.environment", .type = OPTION_CHOICE, FIELD(server.environment),
+     .standard = "development", .choices = environments, .names = {{.name = "ENVIRONMENT"}},
+     .help = "Where this runs; production refuses to start with unsafe settings."},
+    {"server.max_body", .type = OPTION_SIZE, FIELD(server.max_body_bytes), .standard = "10MB",
+     .agents = "64MB", .min = 1 * KB, .max = 4 * GB, .names = {{.name = "MAX_BODY_MB", .unit = MB}},
+     .help = "Largest request body, counted as it is read."},
+    {"server.max_body_memory", .type = OPTION_SIZE, FIELD(server.max_body_memory_bytes),
+     .standard = "512MB", .min = 1 * MB, .max = 1024 * GB, .fixed = true,
+     .help =
+         "Memory for all request bodies in flight together; when it is used up, requests get 503."},
+    {"server.max_header_line", .type = OPTION_SIZE, FIELD(server.max_header_line_bytes),
+     .standard = "16KB", .min = 1 * KB, .max = 1 * MB,
+     .help = "Longest single line of a request head."},
+    {"server.max_header_bytes", .type = OPTION_SIZE, FIELD(server.max_header_bytes),
+     .standard = "64KB", .min = 1 * KB, .max = 4 * MB,
+     .help = "Largest request head, all lines together."},
+    {"server.max_connections", .type = OPTION_INTEGER, FIELD(server.max_connections),
+     .standard = "10000", .min = 1, .max = 1000000, .fixed = true,
+     .help = "Open client connections at once."},
+    {"server.header_timeout", .type = OPTION_DURATION, FIELD(server.header_timeout_us),
+     .standard = "10s", .min = 100 * MS, .max = 1 * HOURS,
+     .help = "How long a client may take to send a whole request head."},
+    {"server.body_timeout", .type = OPTION_DURATION, FIELD(server.body_timeout_us),
+     .standard = "30s", .min = 100 * MS, .max = 1 * HOURS,
+     .help = "How long a client may pause while it sends a body."},
+    {"server.idle_timeout", .type = OPTION_DURATION, FIELD(server.idle_timeout_us),
+     .standard = "75s", .min = 100 * MS, .max = 24 * HOURS,
+     .help = "How long a connection may stay open between requests."},
+    {"server.drain_timeout", .type = OPTION_DURATION, FIELD(server.drain_timeout_us),
+     .standard = "30s", .max = 24 * HOURS,
+     .help = "How long requests in flight may take to finish when the gateway stops."},
+
+    /* security */
+    {"security.auth_enabled", .type = OPTION_BOOL, FIELD(security.auth_enabled), .standard = "true",
+     .names = {{.name = "INFERNO_AUTH_ENABLED"}},
+     .help = "Ask callers who they are; refused in production when off."},
+    {"security.api_key_enabled", .type = OPTION_BOOL, FIELD(security.api_key_enabled),
+     .standard = "true", .help = "Accept API keys."},
+
+    /* limits */
+    {"limits.ip", .type = OPTION_RATE, FIELD(limits.ip), .standard = "60/minute",
+     .names = {{.name = "RATE_LIMIT_IP"}},
+     .help = "Requests per address, in n/second, minute, hour or day; 0/minute is no limit."},
+    {"limits.ip_burst", .type = OPTION_INTEGER, FIELD(limits.ip.burst), .standard = "10", .min = 1,
+     .max = 1000000, .names = {{.name = "BURST_IP"}},
+     .help = "Requests per address that may come at once."},
+    {"limits.ip_counts", .type = OPTION_CHOICE, FIELD(limits.ip_counts_all),
+     .standard = "unauthenticated", .choices = ip_counts,
+     .help =
+         "Which requests an address pays for: only those that do not prove who they are, or all."},
+    {"limits.key", .type = OPTION_RATE, FIELD(limits.key), .standard = "120/minute",
+     .agents = "1200/minute", .names = {{.name = "RATE_LIMIT_KEY"}},
+     .help = "Requests per API key."},
+    {"limits.key_burst", .type = OPTION_INTEGER, FIELD(limits.key.burst), .standard = "20",
+     .agents = "200", .min = 1, .max = 1000000, .names = {{.name = "BURST_KEY"}},
+     .help = "Requests per API key that may come at once."},
+    {"limits.connections_per_ip", .type = OPTION_INTEGER, FIELD(limits.connections_per_ip),
+     .standard = "0", .max = 1000000, .help = "Open connections per address; 0 is no bound."},
+    {"limits.requests_in_flight_per_ip", .type = OPTION_INTEGER,
+     FIELD(limits.requests_in_flight_per_ip), .standard = "0", .max = 1000000,
+     .help = "Requests per address that are being answered; 0 is no bound."},
+
+    /* endpoints, metrics */
+    {"endpoints.allow", .type = OPTION_PATTERNS, FIELD(endpoints.allow),
+     .help = "Paths that pass to the model server, exact or ending in *; empty is the safe list of "
+             "its kind."},
+    {"endpoints.deny", .type = OPTION_PATTERNS, FIELD(endpoints.deny),
+     .help = "Paths that never pass, whatever allows them."},
+    {"endpoints.manage", .type = OPTION_BOOL, FIELD(endpoints.manage), .standard = "false",
+     .help = "Let callers with write_models or delete_models reach Ollama's pull, push, copy, "
+             "create and delete."},
+    {"metrics.allow", .type = OPTION_CIDR_LIST, FIELD(metrics.allow),
+     .help = "Addresses that read /metrics without a credential, as addresses or CIDR ranges."},
+
+    /* store */
+    {"store.url", .type = OPTION_DATABASE, FIELD(store.url),
+     .standard = "sqlite:sallyport-data/sallyport.db", .names = {{.name = "DATABASE_URL"}},
+     .fixed = true, .help = "The database; the lock and the control socket live in its folder."},
+
+    /* log */
+    {"log.level", .type = OPTION_CHOICE, FIELD(log.level), .standard = "info", .choices = levels,
+     .names = {{.name = "LOG_LEVEL"}},
+     .help = "The least severe messages that are logged; debug is refused in production."},
+    {"log.access", .type = OPTION_ACCESS, FIELD(log.access), .standard = "logs/access.log",
+     .fixed = true,
+     .help = "Where the access log goes; - is standard output, an empty text is nowhere."},
+    {"log.app", .type = OPTION_PATH, FIELD(log.app), .standard = "logs/app.log",
+     .names = {{.name = "LOG_FILE_PATH"}}, .fixed = true,
+     .help = "Where the application log goes; - is standard output, an empty text standard error."},
+    {"log.app_requests", .type = OPTION_BOOL, FIELD(log.app_requests), .standard = "true",
+     .help = "One line per request in the application log too."},
+
+    /* [[log.access]] */
+    {"log.access.path", .type = OPTION_PATH, ACCESS_LOG(path), .fixed = true,
+     .help = "One of several access logs, each a table of its own."},
+
+    /* [[upstream]] */
+    {"upstream.name", .type = OPTION_TEXT, UPSTREAM(name),
+     .help = "Its name in logs and metrics; the kind's name when not given."},
+    {"upstream.url", .type = OPTION_URL, UPSTREAM(url_text),
+     .help = "Where the model server is: http://host:port, https://host, unix:PATH or demo:."},
+    {"upstream.kind", .type = OPTION_CHOICE, UPSTREAM(kind), .choices = kinds,
+     .help = "What it speaks; found by asking the server when not given."},
+    {"upstream.api_key", .type = OPTION_SECRET, UPSTREAM(api_key),
+     .help = "The key the gateway shows to the model server; callers never see it."},
+    {"upstream.models", .type = OPTION_TEXT_LIST, UPSTREAM(models),
+     .help = "The models it serves; empty is any."},
+    {"upstream.max_concurrency", .type = OPTION_INTEGER, UPSTREAM(max_concurrency), .standard = "0",
+     .max = 1000000, .help = "Requests it is given at once; 0 is no bound."},
+    {"upstream.connect_timeout", .type = OPTION_DURATION, UPSTREAM(connect_timeout_us),
+     .standard = "10s", .min = 10 * MS, .max = 1 * HOURS,
+     .help = "How long a connection to it may take."},
+    {"upstream.send_timeout", .type = OPTION_DURATION, UPSTREAM(send_timeout_us), .standard = "60s",
+     .min = 10 * MS, .max = 24 * HOURS,
+     .help = "How long it may take to accept more of a request."},
+    {"upstream.read_timeout", .type = OPTION_DURATION, UPSTREAM(read_timeout_us),
+     .standard = "120s", .min = 10 * MS, .max = 24 * HOURS,
+     .help = "How long it may pause within an answer."},
+    {"upstream.first_byte_timeout", .type = OPTION_DURATION, UPSTREAM(first_byte_timeout_us),
+     .standard = "600s", .min = 10 * MS, .max = 24 * HOURS,
+     .help = "How long it may take to begin an answer."},
+    {"upstream.ca_file", .type = OPTION_PATH, UPSTREAM(ca_file),
+     .help = "PEM file of the authorities its certificate is checked against; the system's when "
+             "not given."},
+};
+unsigned option_count(void)
+{
+    return COUNT_OF(options);
+}
+
+const struct option *option_at(unsigned index)
+{
+    invariant(index < COUNT_OF(options));
+    return &options[index];
+}
+
+unsigned option_index(const struct option *option)
+{
+    return (unsigned)(option - options);
+}
+
+const struct option *option_find(struct slice path)
+{
+    for (unsigned i = 0; i < COUNT_OF(options); i++)
+        if (slice_equal(path, slice_of(options[i].path)))
+            return &options[i];
+    return NULL;
+}
+
+bool option_section(struct slice path)
+{
+    for (unsigned i = 0; i < COUNT_OF(options); i++)
+        if (slice_starts(slice_of(options[i].path), path) && options[i].path[path.len] == '.')
+            return true;
+    return false;
+}
+
+const char *option_default(const struct option *option, bool agents)
+{
+    return agents && option->agents ? option->agents : option->standard;
+}
+
+bool option_is_list(const struct option *option)
+{
+    return option->type == OPTION_TEXT_LIST || option->type == OPTION_PATTERNS ||
+           option->type == OPTION_LISTEN || option->type == OPTION_CIDR_LIST;
+}
+
+bool option_own_name(const struct option *option, char name[OPTION_NAME_MAX])
+{
+    static const char prefix[] = "SALLYPORT_";
+    size_t len = strlen(option->path);
+    if (option->home == OF_ACCESS_LOG)
+        return false;
+    invariant(sizeof prefix + len + strlen("_FILE") <= OPTION_NAME_MAX);
+    memcpy(name, prefix, sizeof prefix);
+    char *at = name + sizeof prefix - 1;
+    for (size_t i = 0; i <= len; i++) {
+        char c = option->path[i];
+        *at++ = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c == '.' ? '_' : c;
+    }
+    return true;
+}
+
+/* The part behind the last dot. */
+static struct slice last_word(struct slice path)
+{
+    for (size_t i = path.len; i > 0; i--)
+        if (path.ptr[i - 1] == '.')
+            return slice_from(path, i);
+    return path;
+}
+
+const char *option_nearest(struct slice path)
+{
+    struct nearest nearest = nearest_to(path);
+    for (unsigned i = 0; i < COUNT_OF(options); i++)
+        nearest_try(&nearest, options[i].path);
+    if (nearest.word)
+        return nearest.word;
+    /* The right name in the wrong section. */
+    for (unsigned i = 0; i < COUNT_OF(options); i++)
+        if (slice_equal(last_word(path), last_word(slice_of(options[i].path))))
+            return options[i].path;
+    return NULL;
+}

@@ -1,0 +1,131 @@
+/* What no single option can say: options that contradict each other, what production refuses, and
+ * what deserves a warning. Each rule is one function, and all of them run, so that one start shows
+ * every mistake. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "config/load.h"
+
+static const char *origin_file(struct load *load)
+{
+    return load->settings->file;
+}
+
+/* Where an option got its value, for the rules: "sallyport.toml:12" or "environment LOG_LEVEL". */
+static const char *origin(struct load *load, const char *path)
+{
+    const struct option *option = option_find(slice_of(path));
+    invariant(option && option->home == OF_SETTINGS);
+    const char *text = load->object.origins[option_index(option)];
+    return text ? text : "default";
+}
+
+static void check_production(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    if (settings->server.environment != ENVIRONMENT_PRODUCTION) {
+        if (!settings->security.auth_enabled)
+            faults_warn(
+                load->faults, origin_file(load), 0, "security.auth_enabled",
+                "authentication is off: everybody who reaches the gateway may use the models (%s)",
+                origin(load, "security.auth_enabled"));
+        return;
+    }
+    if (!settings->security.auth_enabled)
+        faults_add(load->faults, origin_file(load), 0, "security.auth_enabled",
+                   "production does not run without authentication (%s)",
+                   origin(load, "security.auth_enabled"));
+    if (settings->log.level == LOG_DEBUG)
+        faults_add(load->faults, origin_file(load), 0, "log.level",
+                   "production does not log at level debug (%s)", origin(load, "log.level"));
+}
+
+static void check_sizes(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    if (settings->server.max_header_line_bytes > settings->server.max_header_bytes)
+        faults_add(load->faults, origin_file(load), 0, "server.max_header_line",
+                   "one line may not be longer than the whole head: raise server.max_header_bytes");
+    if (settings->server.max_body_bytes > settings->server.max_body_memory_bytes)
+        faults_add(
+            load->faults, origin_file(load), 0, "server.max_body",
+            "one body may not be larger than the memory for all: raise server.max_body_memory");
+}
+
+static void check_endpoints(struct load *load)
+{
+    const struct text_list *allow = &load->settings->endpoints.allow;
+    const struct text_list *deny = &load->settings->endpoints.deny;
+    for (unsigned i = 0; i < allow->count; i++)
+        for (unsigned n = 0; n < deny->count; n++)
+            if (strcmp(allow->items[i], deny->items[n]) == 0)
+                faults_add(load->faults, origin_file(load), 0, "endpoints.allow",
+                           "\"%.200s\" is both allowed and denied", allow->items[i]);
+}
+
+static void check_sign_in(struct load *load)
+{
+    if (load->settings->security.auth_enabled && !load->settings->security.api_key_enabled)
+        faults_warn(load->faults, origin_file(load), 0, "security.api_key_enabled",
+                    "API keys are off, so that nobody can prove who they are");
+}
+
+static void check_access_logs(struct load *load)
+{
+    struct settings *settings = load->settings;
+    for (unsigned i = 0; i < settings->log.access_count; i++) {
+        const char *path = settings->log.access[i].path;
+        if (!path)
+            faults_add(load->faults, origin_file(load), 0, "log.access.path",
+                       "access log number %u has no path", i + 1);
+        for (unsigned n = 0; path && n < i; n++)
+            if (settings->log.access[n].path && strcmp(settings->log.access[n].path, path) == 0)
+                faults_add(load->faults, origin_file(load), 0, "log.access.path",
+                           "two access logs go to \"%.200s\"", path);
+    }
+}
+
+static bool local(const struct url *url)
+{
+    struct address address;
+    return url->unix_socket || slice_equal_nocase(url->host, SLICE("localhost")) ||
+           (address_parse(url->host, &address) == OK && address_loopback(&address));
+}
+
+static void check_upstream(struct load *load, const struct upstream_settings *upstream)
+{
+    if (!upstream->url_text || upstream->kind == KIND_DEMO)
+        return;
+    if (upstream->ca_file && !upstream->url.tls)
+        faults_add(load->faults, origin_file(load), 0, "upstream.ca_file",
+                   "upstream \"%.64s\": a ca_file needs an https:// url", upstream->name);
+    else if (upstream->ca_file && access(upstream->ca_file, R_OK) != 0)
+        faults_add(load->faults, origin_file(load), 0, "upstream.ca_file",
+                   "upstream \"%.64s\": %.200s cannot be read: %s", upstream->name,
+                   upstream->ca_file, strerror(errno));
+    if (!secret_empty(&upstream->api_key) && !upstream->url.tls && !local(&upstream->url))
+        faults_warn(load->faults, origin_file(load), 0, "upstream.api_key",
+                    "upstream \"%.64s\": its key travels unencrypted; use https://",
+                    upstream->name);
+}
+
+static void check_upstreams(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    if (settings->upstream_count == 0)
+        faults_warn(load->faults, origin_file(load), 0, NULL,
+                    "no upstream is configured: requests for a model get 503");
+    for (unsigned i = 0; i < settings->upstream_count; i++)
+        check_upstream(load, &settings->upstreams[i]);
+}
+
+static void (*const rules[])(struct load *) = {
+    check_production, check_sizes,       check_endpoints,
+    check_sign_in,    check_access_logs, check_upstreams,
+};
+
+void rules_check(struct load *load)
+{
+    for (unsigned i = 0; i < COUNT_OF(rules); i++)
+        rules[i](load);
+}

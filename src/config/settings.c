@@ -1,0 +1,42 @@
+/* The lifetime of the settings. Whoever holds a reference may read; nobody writes after
+ * config_load. */
+#include "config/settings.h"
+
+#include <stdlib.h>
+
+void settings_ref(struct settings *settings)
+{
+    atomic_fetch_add_explicit(&settings->references, 1, memory_order_relaxed);
+}
+
+void settings_unref(struct settings *settings)
+{
+    if (!settings || atomic_fetch_sub_explicit(&settings->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (unsigned i = 0; i < settings->upstream_count; i++)
+        secret_finish(&settings->upstreams[i].api_key);
+    arena_finish(&settings->arena);
+    free(settings);
+}
+
+const char *upstream_kind_name(enum upstream_kind kind)
+{
+    switch (kind) {
+    case KIND_OLLAMA:
+        return "ollama";
+    case KIND_OPENAI:
+        return "openai";
+    case KIND_ANTHROPIC:
+        return "anthropic";
+    case KIND_LLAMA_CPP:
+        return "llama.cpp";
+    case KIND_VLLM:
+        return "vllm";
+    case KIND_DEMO:
+        return "demo";
+    case KIND_ASK:
+    case KIND_ALL:
+        break;
+    }
+    return "unknown";
+}

@@ -1,0 +1,39 @@
+/* Where the request comes from: how much that address may ask at all. Comes first, so that a flood costs
+ * us no more than this. */
+#include "gateway/gate.h"
+
+void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict)
+{
+    if (verdict->limit == 0)
+        return;
+    /* Least remaining share: a/b < c/d without dividing. */
+    if (!x->has_shown || verdict->remaining * x->shown.limit < x->shown.remaining * verdict->limit) {
+        x->shown = *verdict;
+        x->has_shown = true;
+    }
+}
+
+enum verdict check_address(struct exchange *x)
+{
+    const struct settings *settings = exchange_settings(x);
+    /* Health checks and the like are charged to nobody. */
+    if (x->client.family == ADDRESS_UNIX || is_open_path(x))
+        return PASS;
+    uint64_t in_flight_max = settings->limits.requests_in_flight_per_ip;
+    if (in_flight_max) {
+        if (!caps_take(x->worker->shared->caps, CAP_REQUESTS, x->client_hash, in_flight_max)) {
+            x->retry_after_s = 1;
+            return refuse(x, REFUSE_TOO_MANY_IN_FLIGHT);
+        }
+        x->in_flight_counted = true;
+    }
+    struct rate_verdict verdict = rate_charge(x->worker->shared->rates, x->client_hash,
+                                              &settings->limits.ip, x->worker->loop.now_us);
+    exchange_show_limit(x, &verdict);
+    if (verdict.admitted) {
+        x->address_charged = true;
+        return PASS;
+    }
+    x->retry_after_s = (verdict.retry_in_us + 999999) / 1000000;
+    return refuse(x, REFUSE_IP_RATE);
+}

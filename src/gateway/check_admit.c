@@ -1,0 +1,18 @@
+/* Their turn: a slot of the upstream's. Since reading the body took time, the key is looked at once
+ * more: one that was revoked meanwhile opens nothing. */
+#include "gateway/gate.h"
+
+enum verdict check_admit(struct exchange *x)
+{
+    const struct api_key *key = x->principal.key;
+    if (key && atomic_load_explicit(&key->revoked, memory_order_acquire))
+        return refuse(x, REFUSE_BAD_CREDENTIAL);
+    if (!x->upstream)
+        return PASS;
+    if (!upstream_admit(x->upstream)) {
+        x->retry_after_s = 1;
+        return refuse(x, REFUSE_UPSTREAM_BUSY);
+    }
+    x->slot_taken = true;
+    return PASS;
+}

@@ -1,0 +1,64 @@
+/* What is sent along: the type, the size, and every byte of it as strict JSON. The body is read and
+ * scanned as it arrives (exchange_feed_body) and waits in pooled blocks; the very bytes that were checked
+ * are the ones that go upstream. */
+#include "base/log.h"
+#include "gateway/gate.h"
+
+/* "application/json", perhaps with charset=utf-8 and nothing else. */
+static bool is_json(struct slice type)
+{
+    struct slice media = slice_trim(slice_cut(&type, ';'));
+    if (!slice_equal_nocase(media, SLICE("application/json")))
+        return false;
+    type = slice_trim(type);
+    return type.len == 0 || slice_equal_nocase(type, SLICE("charset=utf-8")) ||
+           slice_equal_nocase(type, SLICE("charset=\"utf-8\""));
+}
+
+static enum verdict check_head(struct exchange *x)
+{
+    const struct request_head *head = x->head;
+    if (head->content_encoding.ptr && !slice_equal_nocase(head->content_encoding, SLICE("identity")))
+        return refuse(x, REFUSE_CONTENT_ENCODING);
+    if (!head->content_type.ptr || !is_json(head->content_type))
+        return refuse(x, REFUSE_CONTENT_TYPE);
+    return PASS;
+}
+
+static enum verdict too_large(struct exchange *x)
+{
+    const struct settings *settings = exchange_settings(x);
+    return refuse_with(x, REFUSE_BODY_TOO_LARGE, NULL,
+                       "The request body is larger than %llu bytes, the limit that server.max_body sets "
+                       "(preset \"%s\").",
+                       (unsigned long long)settings->server.max_body_bytes,
+                       settings->server.preset == PRESET_AGENTS ? "agents" : "standard");
+}
+
+enum verdict check_body(struct exchange *x)
+{
+    const struct request_head *head = x->head;
+    if (x->body_complete)
+        return PASS;
+    if (x->scan)
+        return WAIT; /* it is on its way */
+    bool wants_body = x->endpoint && x->endpoint->call != CALL_NONE;
+    bool has_body = head->chunked || (head->content_length != HTTP_NO_LENGTH && head->content_length);
+    if (!wants_body) {
+        if (has_body)
+            return refuse_with(x, REFUSE_BAD_REQUEST, NULL, "This endpoint takes no request body.");
+        x->body_complete = true;
+        return PASS;
+    }
+    if (!head->chunked && head->content_length == HTTP_NO_LENGTH)
+        return refuse(x, REFUSE_LENGTH_REQUIRED);
+    if (check_head(x) == REFUSE)
+        return REFUSE;
+    if (head->content_length != HTTP_NO_LENGTH &&
+        head->content_length > exchange_settings(x)->server.max_body_bytes)
+        return too_large(x);
+    if (exchange_begin_body(x) != OK)
+        return REFUSE;
+    x->front->want_body(x);
+    return WAIT;
+}

@@ -1,0 +1,86 @@
+/* Who is calling. A request carries at most one identity; what is presented is either good or refused,
+ * never passed over for something weaker. There is no "empty success": `principal.known` is set in one
+ * place, after the keyring said OK. */
+#include "base/clock.h"
+#include "gateway/gate.h"
+
+enum { CREDENTIAL_MAX = 512 };
+
+/* What auth_enabled = false lets anybody do (CONTRACT 10). */
+enum { ANONYMOUS = READ_MODELS | RUN_INFERENCE | USE_STREAMING };
+
+/* The credential of an Authorization field: Bearer only. ERR_UNSUPPORTED for any other scheme. */
+static enum err bearer(struct slice field, struct slice *credential)
+{
+    if (!slice_starts_nocase(field, SLICE("Bearer ")))
+        return ERR_UNSUPPORTED;
+    *credential = slice_from(field, 7);
+    while (credential->len && credential->ptr[0] == ' ')
+        *credential = slice_from(*credential, 1);
+    return OK;
+}
+
+/* Collects what the request presents. Two different credentials are ambiguous: which of them a server
+ * behind us, or a log reader, would believe is anybody's guess. */
+static enum verdict find_credential(struct exchange *x, struct slice *credential, bool *presented)
+{
+    const struct request_head *head = x->head;
+    struct slice found[3];
+    unsigned count = 0;
+    *presented = head->authorization.ptr || head->x_api_key.ptr || head->api_key.ptr;
+    if (head->authorization.ptr && bearer(head->authorization, &found[count++]) != OK)
+        return refuse(x, REFUSE_BAD_CREDENTIAL);
+    if (head->x_api_key.ptr)
+        found[count++] = head->x_api_key;
+    if (head->api_key.ptr)
+        found[count++] = head->api_key;
+    for (unsigned i = 1; i < count; i++)
+        if (!slice_equal(found[0], found[i]))
+            return refuse(x, REFUSE_AMBIGUOUS_CREDENTIALS);
+    if (count)
+        *credential = found[0];
+    return PASS;
+}
+
+static enum verdict know(struct exchange *x, struct api_key *key, permissions granted)
+{
+    x->principal = (struct principal){.permissions = granted, .key = key, .known = true};
+    /* The address has shown that it belongs to somebody we know: its token goes back, and the key's
+     * own limit takes over. */
+    const struct settings *settings = exchange_settings(x);
+    if (x->address_charged && key && !settings->limits.ip_counts_all) {
+        rate_refund(x->worker->shared->rates, x->client_hash, &settings->limits.ip,
+                    x->worker->loop.now_us);
+        x->address_charged = false;
+        x->has_shown = false;
+    }
+    return PASS;
+}
+
+enum verdict check_identity(struct exchange *x)
+{
+    const struct settings *settings = exchange_settings(x);
+    struct slice credential = {0};
+    bool presented, open = x->native && x->native->open;
+    if (open && !x->native->names_caller)
+        return PASS;
+    if (query_holds_key(x->head->query)) /* it would stand in every log on the way */
+        return refuse(x, REFUSE_KEY_IN_URL);
+    if (find_credential(x, &credential, &presented) == REFUSE)
+        return REFUSE;
+    if (!presented && open)
+        return PASS;
+    if (!presented) {
+        if (!settings->security.auth_enabled)
+            return know(x, NULL, ANONYMOUS);
+        if (x->native && x->native->admits && x->native->admits(x))
+            return know(x, NULL, x->native->right);
+        return refuse(x, REFUSE_NO_CREDENTIAL);
+    }
+    struct api_key *key;
+    if (!settings->security.api_key_enabled || credential.len > CREDENTIAL_MAX ||
+        keyring_find(x->worker->shared->keyring, credential, x->began_wall_us / SECOND_US, &key,
+                     NULL) != OK)
+        return refuse(x, REFUSE_BAD_CREDENTIAL);
+    return know(x, key, key->permissions);
+}

@@ -1,0 +1,19 @@
+/* May this caller do this? Default deny: what is neither a native route nor an endpoint of the
+ * allow-list is refused, also to the most powerful key. */
+#include "gateway/gate.h"
+
+enum verdict check_right(struct exchange *x)
+{
+    if (x->native && x->native->open)
+        return PASS;
+    if (!x->native && !x->endpoint) {
+        if (x->path_methods)
+            return refuse(x, REFUSE_METHOD_NOT_ALLOWED);
+        bool native_path = slice_starts(x->head->path, SLICE("/api/v1/"));
+        return refuse(x, native_path ? REFUSE_NOT_FOUND : REFUSE_ENDPOINT);
+    }
+    permissions needed = x->native ? x->native->right : x->endpoint->right;
+    if ((x->principal.permissions & needed) != needed)
+        return refuse(x, REFUSE_PERMISSION);
+    return PASS;
+}

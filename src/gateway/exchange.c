@@ -1,0 +1,380 @@
+#include "gateway/exchange.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "gateway/gate.h"
+
+enum {
+    ARENA_MAX = 512 * 1024,          /* heads of 64 KiB, copied a few times */
+    SCAN_ARENA_MAX = 8 * 1024 * 1024 /* the duplicate-key set of the largest body */
+};
+
+static struct exchange *create(struct worker *worker, const struct front *front, void *front_owner,
+                               const struct address *client)
+{
+    struct exchange *x = pool_take(&worker->exchanges);
+    if (!x)
+        return NULL;
+    memset(x, 0, offsetof(struct exchange, memory));
+    x->worker = worker;
+    x->use = worker_use_snapshot(worker);
+    x->front = front;
+    x->front_owner = front_owner;
+    x->client = *client;
+    struct address identity = address_identity(client);
+    x->client_hash = hash_bytes(slice_make((const char *)identity.bytes, sizeof identity.bytes));
+    x->began_us = worker->loop.now_us;
+    x->began_wall_us = clock_wall_us();
+    x->handler = "unmatched";
+    arena_init(&x->arena, x->memory, sizeof x->memory, ARENA_MAX);
+    uint64_t id[2];
+    random_bytes(id, sizeof id);
+    hex_print(id, sizeof id, x->request_id);
+    atomic_fetch_add_explicit(&worker->shared->exchanges, 1, memory_order_relaxed);
+    return x;
+}
+
+bool query_holds_key(struct slice query)
+{
+    while (query.len) {
+        struct slice value = slice_cut(&query, '&');
+        slice_cut(&value, '=');
+        /* Ours, and the form that OpenAI, Anthropic and LiteLLM keys share. */
+        if (slice_starts(value, SLICE("sp_")) ||
+            (value.len >= 20 && slice_starts(value, SLICE("sk-"))))
+            return true;
+    }
+    return false;
+}
+
+/* The request line as it may be written down. */
+static struct slice line_for_record(const struct request_head *head)
+{
+    if (!query_holds_key(head->query))
+        return head->line;
+    return slice_to(head->line, (size_t)(head->query.ptr - head->line.ptr));
+}
+
+struct exchange *exchange_create(struct worker *worker, const struct front *front, void *front_owner,
+                                 const struct address *client, const struct request_head *head,
+                                 struct slice head_bytes)
+{
+    struct exchange *x = create(worker, front, front_owner, client);
+    if (!x)
+        return NULL;
+    struct slice bytes = arena_copy(&x->arena, head_bytes);
+    /* Only as far as there are fields: the struct has room for a hundred. */
+    size_t size = offsetof(struct request_head, fields) + head->field_count * sizeof head->fields[0];
+    struct request_head *copy = bytes.ptr ? arena_alloc(&x->arena, size) : NULL;
+    if (!copy) {
+        exchange_end(x);
+        return NULL;
+    }
+    memcpy(copy, head, size);
+    request_head_rebase(copy, head_bytes.ptr, bytes.ptr);
+    x->head = copy;
+    x->request_line = line_for_record(copy);
+    x->head_only = head->method == METHOD_HEAD;
+    return x;
+}
+
+struct exchange *exchange_create_faulty(struct worker *worker, const struct front *front,
+                                        void *front_owner, const struct address *client,
+                                        struct slice first_bytes)
+{
+    struct exchange *x = create(worker, front, front_owner, client);
+    if (!x)
+        return NULL;
+    struct slice line = first_bytes;
+    line = slice_cut(&line, '\n');
+    if (slice_ends(line, SLICE("\r")))
+        line.len--;
+    struct slice query = line;
+    slice_cut(&query, '?');
+    if (query.len) /* what could not be read might hold anything */
+        line.len -= query.len;
+    x->request_line = arena_copy(&x->arena, slice_to(line, line.len < 256 ? line.len : 256));
+    x->fault_in_head = true;
+    return x;
+}
+
+/* --- refusing ----------------------------------------------------------------------------------- */
+
+enum verdict refuse(struct exchange *x, enum refusal refusal)
+{
+    x->refusal = refusal;
+    return REFUSE;
+}
+
+enum verdict refuse_with(struct exchange *x, enum refusal refusal, const char *param,
+                         const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    x->message = arena_copy(&x->arena, slice_of(text)).ptr; /* NULL: the row's own will do */
+    x->param = param;
+    return refuse(x, refusal);
+}
+
+static enum error_shape shape_of(const struct exchange *x)
+{
+    if (!x->head)
+        return ERROR_COMMON;
+    if (slice_starts_nocase(x->head->accept, SLICE("text/plain")))
+        return ERROR_PLAIN;
+    struct slice path = x->head->path;
+    bool ollama = slice_starts(path, SLICE("/api/")) && !slice_starts(path, SLICE("/api/v1/"));
+    return ollama ? ERROR_OLLAMA : ERROR_COMMON;
+}
+
+void exchange_refuse(struct exchange *x)
+{
+    if (x->answer_state != ANSWER_NOT_BEGUN) {
+        x->answer_state = ANSWER_BROKEN;
+        x->front->break_off(x);
+        return;
+    }
+    const struct refusal_row *row = refusal_get(x->refusal);
+    enum error_shape shape = shape_of(x);
+    struct error_facts facts = {
+        .refusal = x->refusal,
+        .shape = shape,
+        .message = x->message,
+        .param = x->param,
+        .request_id = slice_make(x->request_id, 32),
+    };
+    char memory[4096];
+    struct buffer body = BUFFER_OVER(memory, sizeof memory);
+    refusal_print_body(&body, &facts);
+    bool wait = row->status == 429 || row->status == 503;
+    struct answer answer = {
+        .status = row->status,
+        .content_type = slice_of(refusal_content_type(shape)),
+        .content_length = body.len,
+        .retry_after_s = wait && !x->retry_after_s ? 1 : x->retry_after_s,
+        .allow_methods = row->status == 405 ? x->path_methods : 0,
+        .authenticate = row->status == 401,
+    };
+    x->answer_state = ANSWER_BEGUN;
+    x->status = row->status;
+    x->front->send_head(x, &answer);
+    x->front->send_body(x, buffer_slice(&body));
+    x->answer_state = ANSWER_COMPLETE;
+    x->front->finish(x);
+}
+
+void exchange_answer(struct exchange *x, unsigned status, const char *content_type, struct slice body)
+{
+    struct answer answer = {
+        .status = status,
+        .content_type = slice_of(content_type),
+        .content_length = body.len,
+    };
+    x->answer_state = ANSWER_BEGUN;
+    x->status = status;
+    x->front->send_head(x, &answer);
+    x->front->send_body(x, body);
+    x->answer_state = ANSWER_COMPLETE;
+    x->front->finish(x);
+}
+
+/* --- the body ----------------------------------------------------------------------------------- */
+
+static void release_scan(struct exchange *x)
+{
+    if (!x->scan)
+        return;
+    arena_finish(&x->scan->arena);
+    pool_give(&x->worker->scans, x->scan);
+    x->scan = NULL;
+}
+
+enum err exchange_begin_body(struct exchange *x)
+{
+    struct body_scan *scan = pool_take(&x->worker->scans);
+    if (!scan) {
+        refuse(x, REFUSE_OVERLOADED);
+        return ERR_MEMORY;
+    }
+    arena_init(&scan->arena, scan->memory, sizeof scan->memory, SCAN_ARENA_MAX);
+    x->scan = scan;
+    const struct dialect *dialect = x->endpoint->dialect;
+    call_init(&x->call, x->endpoint->call, dialect, &x->arena);
+    scan->reader = (struct call_reader){&x->call, dialect, &x->arena};
+    scan->json = json_create(&scan->arena, call_listen, &scan->reader);
+    if (!scan->json) {
+        refuse(x, REFUSE_OVERLOADED);
+        return ERR_MEMORY;
+    }
+    x->has_body = true;
+    if (x->head->chunked)
+        chunked_init(&x->chunked);
+    else
+        x->body_left = x->head->content_length;
+    return OK;
+}
+
+static enum err bad_json(struct exchange *x)
+{
+    const struct json *json = x->scan->json;
+    refuse_with(x, json_fault(json) == JSON_MEMORY ? REFUSE_OVERLOADED : REFUSE_BAD_JSON, NULL,
+                "The request body is not acceptable JSON: %s (byte %llu).",
+                json_fault_sentence(json_fault(json)), (unsigned long long)json_offset(json));
+    return ERR_SYNTAX;
+}
+
+static enum err scan(struct exchange *x, struct slice content)
+{
+    if (x->body.len > exchange_settings(x)->server.max_body_bytes) {
+        refuse(x, REFUSE_BODY_TOO_LARGE);
+        return ERR_LIMIT;
+    }
+    return json_feed(x->scan->json, content) == OK ? OK : bad_json(x);
+}
+
+static enum err keep(struct exchange *x, struct slice content)
+{
+    if (body_append(&x->body, &x->worker->request_blocks, content) != OK) {
+        refuse(x, REFUSE_OVERLOADED);
+        return ERR_LIMIT;
+    }
+    return scan(x, content);
+}
+
+static enum err complete(struct exchange *x)
+{
+    if (json_end(x->scan->json) != OK)
+        return bad_json(x);
+    call_finish(&x->call);
+    release_scan(x);
+    x->body_complete = true;
+    return OK;
+}
+
+static enum err feed_chunks(struct exchange *x, struct slice bytes, size_t *used)
+{
+    size_t all = bytes.len;
+    for (;;) {
+        struct slice content;
+        enum err err = chunked_next(&x->chunked, &bytes, &content);
+        *used = all - bytes.len;
+        if (err == ERR_AGAIN)
+            return OK;
+        if (err == ERR_CLOSED)
+            return complete(x);
+        if (err) {
+            refuse_with(x, refusal_of_http_fault(x->chunked.fault), NULL,
+                        "The chunked request body could not be read: %s.",
+                        http_fault_name(x->chunked.fault));
+            return ERR_SYNTAX;
+        }
+        TRY(keep(x, content));
+    }
+}
+
+enum err exchange_feed_body(struct exchange *x, struct slice bytes, size_t *used)
+{
+    if (x->head->chunked)
+        return feed_chunks(x, bytes, used);
+    *used = bytes.len < x->body_left ? bytes.len : x->body_left;
+    x->body_left -= *used;
+    TRY(keep(x, slice_to(bytes, *used)));
+    return x->body_left ? OK : complete(x);
+}
+
+enum err exchange_take_body(struct exchange *x, struct slice read_in_place)
+{
+    body_grow(&x->body, read_in_place.len);
+    x->body_left -= read_in_place.len;
+    TRY(scan(x, read_in_place));
+    return x->body_left ? OK : complete(x);
+}
+
+/* --- the end ------------------------------------------------------------------------------------ */
+
+void exchange_unblocked(struct exchange *x)
+{
+    upstream_request_resume(&x->request);
+}
+
+void exchange_client_gone(struct exchange *x)
+{
+    x->front_owner = NULL;
+    if (x->answer_state != ANSWER_COMPLETE)
+        x->answer_state = ANSWER_BROKEN;
+    if (x->native_cancel)
+        x->native_cancel(x);
+    exchange_end(x);
+}
+
+static void record(struct exchange *x)
+{
+    uint64_t duration_us = clock_now_us() - x->began_us;
+    const struct api_key *key = x->principal.key;
+    bool broken = x->answer_state == ANSWER_BROKEN;
+    if (x->request_running)
+        x->upstream_us = x->worker->loop.now_us - x->upstream_began_us;
+    struct exchange_record record = {
+        .wall_us = x->began_wall_us,
+        .duration_us = duration_us,
+        .overhead_us = duration_us > x->upstream_us ? duration_us - x->upstream_us : 0,
+        .upstream_us = x->upstream_us,
+        .client = x->client,
+        .request_line = x->request_line,
+        .method = x->head ? slice_of(http_method_name(x->head->method)) : slice_make(NULL, 0),
+        .path = x->head ? x->head->path : slice_make(NULL, 0),
+        .request_id = slice_make(x->request_id, 32),
+        .correlation_id = x->head ? x->head->correlation_id : slice_make(NULL, 0),
+        .key_id = key ? slice_of(key->id) : slice_make(NULL, 0),
+        .user = key ? slice_of(key->name) : slice_of(x->principal.known ? "anonymous" : ""),
+        .model = x->call.model,
+        .upstream = slice_of(x->upstream ? x->upstream->settings->name : ""),
+        .handler = x->handler,
+        .status = x->status,
+        .body_bytes_sent = x->body_bytes_sent,
+        .tokens_in = UINT64_MAX,
+        .tokens_out = UINT64_MAX,
+        .streamed = x->streaming,
+        .incomplete = broken,
+        .decision = x->refusal ? refusal_get(x->refusal)->reason : broken ? "client_gone" : "pass",
+    };
+    record_exchange(x->worker->ring, &record);
+}
+
+static void release(struct grave *grave)
+{
+    struct exchange *x = CONTAINER_OF(grave, struct exchange, grave);
+    arena_finish(&x->arena);
+    pool_give(&x->worker->exchanges, x);
+}
+
+void exchange_end(struct exchange *x)
+{
+    struct worker *worker = x->worker;
+    upstream_request_cancel(&x->request);
+    if (x->request_line.ptr || x->head)
+        record(x);
+    if (x->slot_taken)
+        upstream_leave(x->upstream);
+    if (x->in_flight_counted)
+        caps_give(worker->shared->caps, CAP_REQUESTS, x->client_hash);
+    if (x->principal.key)
+        api_key_unref(x->principal.key);
+    release_scan(x);
+    body_release(&x->body, &worker->request_blocks);
+    events_finish(&x->events);
+    x->front_owner = NULL;
+    atomic_fetch_sub_explicit(&worker->shared->exchanges, 1, memory_order_relaxed);
+    worker_leave_snapshot(worker, x->use);
+    x->use = NULL;
+    worker_bury(worker, &x->grave, release);
+}

@@ -1,0 +1,156 @@
+/* An exchange: one request and its answer (RFC 9110, section 3.4), whatever protocol carries it. It is
+ * made when a head was read, walks through the checkpoints of gate.c, is answered, and is written down.
+ * It lives on one worker's loop and owns its arena, its body and its part of the upstream's slots. */
+#ifndef GATEWAY_EXCHANGE_H
+#define GATEWAY_EXCHANGE_H
+
+#include "base/arena.h"
+#include "gateway/answer.h"
+#include "gateway/upstream_request.h"
+#include "gateway/worker.h"
+#include "proto/chunked.h"
+#include "proto/events.h"
+#include "record/refusal.h"
+
+enum verdict {
+    PASS,   /* on to the next checkpoint */
+    REFUSE, /* exchange->refusal says how to answer */
+    WAIT,   /* gate_run will be called again, at this checkpoint */
+};
+
+/* How an exchange speaks to its client: HTTP/1 now. One struct per protocol. */
+struct front {
+    /* Sends the head; the body follows. Any of these may find the client gone. */
+    void (*send_head)(struct exchange *x, const struct answer *answer);
+    void (*send_body)(struct exchange *x, struct slice piece);
+    /* Hands what was sent to the kernel, as far as it takes it. */
+    void (*flush)(struct exchange *x);
+    /* The answer is complete. */
+    void (*finish)(struct exchange *x);
+    /* The answer cannot be completed: break off so that the client sees it. */
+    void (*break_off)(struct exchange *x);
+    /* The body may come now; a client that expects 100 (Continue) is told so. */
+    void (*want_body)(struct exchange *x);
+    /* Is the client slow, so that more should not be read from upstream? front calls
+     * exchange_unblocked when it is not any more. */
+    bool (*blocked)(const struct exchange *x);
+};
+
+/* What the one pass over a body needs; pooled, given back when the body was read. */
+struct body_scan {
+    struct arena arena;
+    struct json *json;
+    struct call_reader reader;
+    char memory[12 * 1024];
+};
+
+struct principal {
+    permissions permissions;
+    struct api_key *key; /* a reference, or NULL for anonymous callers */
+    bool known;          /* identity was established */
+};
+
+enum answer_state { ANSWER_NOT_BEGUN, ANSWER_BEGUN, ANSWER_COMPLETE, ANSWER_BROKEN };
+
+struct exchange {
+    struct grave grave;
+    struct worker *worker;
+    struct snapshot_use *use;
+    const struct front *front;
+    void *front_owner;      /* the connection, or the HTTP/2 stream; NULL once the client is gone */
+    struct arena arena;
+
+    /* The request. */
+    const struct request_head *head; /* slices into the arena */
+    struct address client;
+    uint64_t client_hash;   /* of the address's identity: for limits and caps */
+    char request_id[33];
+    uint64_t began_us, began_wall_us;
+    bool fault_in_head;     /* the head could not be read: `head` is NULL */
+    struct slice request_line; /* for the record; redacted where needed */
+
+    /* What the checkpoints found out. */
+    unsigned step;
+    enum refusal refusal;
+    const char *message, *param; /* instead of the refusal row's; in the arena or static */
+    uint64_t retry_after_s;
+    const struct native_route *native;
+    const struct endpoint *endpoint;
+    unsigned path_methods;  /* bits of what the path has, for Allow */
+    struct slice path_rest; /* behind a prefix route */
+    const char *handler;    /* bounded label */
+    struct principal principal;
+    struct rate_verdict shown; /* the limit with the least remaining share */
+    bool has_shown, in_flight_counted, address_charged;
+
+    /* The body. */
+    bool has_body, body_complete;
+    uint64_t body_left;     /* of a Content-Length */
+    struct chunked chunked;
+    struct body body;
+    struct body_scan *scan;
+    struct call call;
+
+    /* The upstream. */
+    struct upstream *upstream; /* a reference is held through the snapshot */
+    bool slot_taken;
+    struct upstream_request request;
+    bool request_running;
+    uint64_t upstream_began_us, upstream_us;
+
+    /* The answer. */
+    enum answer_state answer_state;
+    unsigned status;
+    bool head_only, streaming, body_forbidden;
+    uint64_t body_bytes_sent;
+    struct events events;   /* watches a stream's framing */
+    void *native_state;     /* a native handler's own, in the arena */
+    void (*native_cancel)(struct exchange *x); /* the client is gone: stop what was begun; or NULL */
+
+    char memory[2048];      /* the arena's first piece */
+};
+
+static inline struct settings *exchange_settings(const struct exchange *x)
+{
+    return x->use->snapshot->settings;
+}
+
+/* `head` is copied. Begins nothing yet. NULL: no memory. */
+struct exchange *exchange_create(struct worker *worker, const struct front *front, void *front_owner,
+                                 const struct address *client, const struct request_head *head,
+                                 struct slice head_bytes);
+/* For a head that could not be read, so that its refusal has an id and a record. */
+struct exchange *exchange_create_faulty(struct worker *worker, const struct front *front,
+                                        void *front_owner, const struct address *client,
+                                        struct slice first_bytes);
+
+/* Does a query carry something that looks like a key? Such a request is refused, and its query is not
+ * written down. */
+bool query_holds_key(struct slice query);
+
+/* Sets how to refuse; returns REFUSE, for `return refuse(x, REFUSE_...)`. */
+enum verdict refuse(struct exchange *x, enum refusal refusal);
+enum verdict refuse_with(struct exchange *x, enum refusal refusal, const char *param,
+                         const char *format, ...) PRINTF_LIKE(4, 5);
+/* Answers with x->refusal; or breaks an answer off that has begun. */
+void exchange_refuse(struct exchange *x);
+
+/* Bytes of the request's body, as framed on the wire. ERR_SYNTAX: x->refusal is set. `*used` is how
+ * many belong to this body. Sets body_complete. */
+enum err exchange_feed_body(struct exchange *x, struct slice bytes, size_t *used) MUST_CHECK;
+/* `n` bytes were read straight into the body's room; they are scanned. Content-Length bodies only. */
+enum err exchange_take_body(struct exchange *x, struct slice read_in_place) MUST_CHECK;
+/* Makes the scanner and checks limits; REFUSE_... set on error. Called by check_body. */
+enum err exchange_begin_body(struct exchange *x) MUST_CHECK;
+
+/* The client is gone: whatever runs for it stops, and the exchange ends. */
+void exchange_client_gone(struct exchange *x);
+/* The client reads again. */
+void exchange_unblocked(struct exchange *x);
+/* The answer was handed over (or broke off): settle, record, release. */
+void exchange_end(struct exchange *x);
+
+/* Answers of native handlers: a whole body. */
+void exchange_answer(struct exchange *x, unsigned status, const char *content_type, struct slice body);
+
+#endif

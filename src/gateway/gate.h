@@ -1,0 +1,46 @@
+/* The gate: the table of checkpoints that every exchange passes, in order. The page to read first is
+ * gate.c. */
+#ifndef GATEWAY_GATE_H
+#define GATEWAY_GATE_H
+
+#include "gateway/exchange.h"
+
+/* Walks on from where the exchange stands, until it is refused, waits, or is being answered. The
+ * exchange may have ended when this returns. */
+void gate_run(struct exchange *x);
+
+/* One file each: check_NAME.c. */
+enum verdict check_address(struct exchange *x);
+enum verdict check_host(struct exchange *x);
+enum verdict check_route(struct exchange *x);
+enum verdict check_identity(struct exchange *x);
+enum verdict check_right(struct exchange *x);
+enum verdict check_limit(struct exchange *x);
+enum verdict check_body(struct exchange *x);
+enum verdict check_model(struct exchange *x);
+enum verdict check_admit(struct exchange *x);
+enum verdict give_answer(struct exchange *x);
+
+/* Shows the caller the limit that is closest to its end (X-RateLimit-*). */
+void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict);
+
+/* Is this the path of a native route that needs no credential? */
+bool is_open_path(const struct exchange *x);
+
+/* A native endpoint: one row of the table that api/ brings along. */
+struct native_route {
+    const char *path; /* exact */
+    enum http_method method;
+    permissions right;
+    const char *name; /* a bounded label for metrics */
+    void (*answer)(struct exchange *x);
+    bool open;         /* needs no credential and is charged to nobody */
+    bool names_caller; /* open, but says more to a caller it knows */
+    /* Open to callers that this accepts although they carry no credential; NULL: none. */
+    bool (*admits)(const struct exchange *x);
+};
+
+/* Sends the exchange to its upstream (forward.c). */
+enum verdict forward(struct exchange *x);
+
+#endif

@@ -1,0 +1,179 @@
+#include "gateway/listener.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway/connection.h"
+
+enum {
+    ACCEPTS_PER_TURN = 64,
+    PAUSE_US = 100 * 1000 /* when descriptors have run out: wait for some to close, do not spin */
+};
+
+struct listener {
+    struct watch watch;
+    struct timer pause;
+    struct task task;
+    int fd;
+    struct endpoint_address address;
+    struct worker *const *workers;
+    unsigned worker_count;
+    bool running, exhausted;
+};
+
+/* A connection on its way to another worker. */
+struct handover {
+    struct message message;
+    struct worker *worker;
+    struct address peer;
+    int fd;
+};
+
+enum err listener_open(const char *text, struct listener **listener)
+{
+    struct listener *made = calloc(1, sizeof *made);
+    if (!made)
+        return ERR_MEMORY;
+    made->fd = -1;
+    enum err err = endpoint_parse(slice_of(text), &made->address);
+    if (!err)
+        err = socket_listen(&made->address, &made->fd);
+    if (!err)
+        err = socket_local(made->fd, &made->address);
+    if (err) {
+        listener_close(made);
+        return err;
+    }
+    *listener = made;
+    return OK;
+}
+
+void listener_print(const struct listener *listener, struct buffer *out)
+{
+    endpoint_print(out, &listener->address);
+}
+
+static void deliver(struct message *message)
+{
+    struct handover *handover = CONTAINER_OF(message, struct handover, message);
+    connection_start(handover->worker, handover->fd, &handover->peer);
+    free(handover);
+}
+
+static struct worker *least_busy(const struct listener *listener)
+{
+    struct worker *best = listener->workers[0];
+    unsigned fewest = UINT32_MAX;
+    for (unsigned i = 0; i < listener->worker_count; i++) {
+        unsigned count = atomic_load_explicit(&listener->workers[i]->connection_count,
+                                              memory_order_relaxed);
+        if (count < fewest) {
+            fewest = count;
+            best = listener->workers[i];
+        }
+    }
+    return best;
+}
+
+static void hand_out(struct listener *listener, int fd, const struct address *peer)
+{
+    struct worker *worker = least_busy(listener);
+    /* Counted here, so that the next choice already sees it. */
+    atomic_fetch_add_explicit(&worker->connection_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&worker->shared->connections, 1, memory_order_relaxed);
+    if (worker == listener->workers[0]) {
+        connection_start(worker, fd, peer);
+        return;
+    }
+    struct handover *handover = malloc(sizeof *handover);
+    if (!handover) {
+        atomic_fetch_sub_explicit(&worker->connection_count, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&worker->shared->connections, 1, memory_order_relaxed);
+        close(fd);
+        return;
+    }
+    *handover = (struct handover){.message.deliver = deliver, .worker = worker, .peer = *peer, .fd = fd};
+    loop_post(&worker->loop, &handover->message);
+}
+
+static void accept_some(struct listener *listener)
+{
+    struct loop *loop = &listener->workers[0]->loop;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int fd;
+        struct address peer;
+        enum err err = socket_accept(listener->fd, &fd, &peer);
+        if (err == ERR_AGAIN)
+            return;
+        if (err == ERR_LIMIT) {
+            if (!listener->exhausted)
+                log_error("no descriptor is left for a new connection; raise the limit of open files "
+                          "(ulimit -n) or lower server.max_connections");
+            listener->exhausted = true;
+            timer_arm(loop, &listener->pause, loop->now_us + PAUSE_US);
+            return;
+        }
+        if (err)
+            continue; /* this one was gone before we came to it */
+        listener->exhausted = false;
+        hand_out(listener, fd, &peer);
+    }
+    loop_defer(loop, &listener->task);
+}
+
+static void on_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    accept_some(CONTAINER_OF(watch, struct listener, watch));
+}
+
+static void on_time(struct timer *timer)
+{
+    accept_some(CONTAINER_OF(timer, struct listener, pause));
+}
+
+static void on_task(struct task *task)
+{
+    accept_some(CONTAINER_OF(task, struct listener, task));
+}
+
+enum err listener_start(struct listener *listener, struct worker *const *workers, unsigned count)
+{
+    listener->workers = workers;
+    listener->worker_count = count;
+    listener->watch = (struct watch){.fd = listener->fd, .on_ready = on_ready};
+    listener->pause.on_time = on_time;
+    task_init(&listener->task, on_task);
+    TRY(loop_reserve_timers(&workers[0]->loop, 1));
+    TRY(loop_watch(&workers[0]->loop, &listener->watch));
+    listener->running = true;
+    return OK;
+}
+
+void listener_stop(struct listener *listener)
+{
+    if (!listener->running)
+        return;
+    struct loop *loop = &listener->workers[0]->loop;
+    loop_unwatch(loop, &listener->watch);
+    timer_disarm(loop, &listener->pause);
+    loop_release_timers(loop, 1);
+    list_remove(&listener->task.link);
+    listener->running = false;
+    close(listener->fd);
+    listener->fd = -1;
+    if (listener->address.any.sa_family == AF_UNIX)
+        unlink(listener->address.unix_path.sun_path);
+}
+
+void listener_close(struct listener *listener)
+{
+    if (!listener)
+        return;
+    listener_stop(listener);
+    if (listener->fd >= 0)
+        close(listener->fd);
+    free(listener);
+}

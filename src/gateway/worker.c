@@ -1,0 +1,161 @@
+#include "gateway/worker.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "gateway/connection.h"
+#include "gateway/demo_peer.h"
+#include "gateway/exchange.h"
+#include "gateway/upstream_request.h"
+
+/* How many free objects of each kind a worker keeps for the next request. */
+enum { OBJECTS_KEPT = 256 };
+
+static void bury(struct task *task)
+{
+    struct worker *worker = CONTAINER_OF(task, struct worker, bury);
+    for (struct list *link; (link = list_pop(&worker->graves));) {
+        struct grave *grave = LIST_OF(link, struct grave, link);
+        grave->release(grave);
+    }
+}
+
+void worker_bury(struct worker *worker, struct grave *grave, void (*release)(struct grave *grave))
+{
+    grave->release = release;
+    list_init(&grave->link);
+    list_append(&worker->graves, &grave->link);
+    loop_defer(&worker->loop, &worker->bury);
+}
+
+static struct snapshot_use *use_snapshot(struct snapshot *snapshot)
+{
+    struct snapshot_use *use = calloc(1, sizeof *use);
+    if (use) {
+        snapshot_ref(snapshot);
+        *use = (struct snapshot_use){.snapshot = snapshot, .current = true};
+    }
+    return use;
+}
+
+static void drop_unused(struct snapshot_use *use)
+{
+    if (use->current || use->exchanges)
+        return;
+    snapshot_unref(use->snapshot);
+    free(use);
+}
+
+struct snapshot_use *worker_use_snapshot(struct worker *worker)
+{
+    worker->use->exchanges++;
+    return worker->use;
+}
+
+void worker_leave_snapshot(struct worker *worker, struct snapshot_use *use)
+{
+    (void)worker;
+    use->exchanges--;
+    drop_unused(use);
+}
+
+void worker_switch_snapshot(struct worker *worker, struct snapshot *snapshot)
+{
+    struct snapshot_use *fresh = use_snapshot(snapshot), *old = worker->use;
+    if (!fresh)
+        return; /* no memory: the old configuration stays, which reload says */
+    worker->use = fresh;
+    old->current = false;
+    drop_unused(old);
+    upstream_pools_retire(worker, snapshot);
+}
+
+struct slice worker_date(struct worker *worker)
+{
+    uint64_t wall_us = clock_wall_us();
+    if (wall_us / SECOND_US != worker->date_s || !worker->date_len) {
+        struct buffer text = BUFFER_OVER(worker->date, sizeof worker->date);
+        clock_print_http(&text, wall_us);
+        worker->date_s = wall_us / SECOND_US;
+        worker->date_len = (unsigned)text.len;
+    }
+    return slice_make(worker->date, worker->date_len);
+}
+
+enum err worker_create(struct shared *shared, unsigned number, struct snapshot *snapshot,
+                       struct worker **worker)
+{
+    struct worker *made = calloc(1, sizeof *made);
+    if (!made)
+        return ERR_MEMORY;
+    made->number = number;
+    made->shared = shared;
+    made->ring = recorder_ring(shared->recorder, number);
+    made->head = malloc(sizeof *made->head);
+    made->use = use_snapshot(snapshot);
+    list_init(&made->all_connections);
+    list_init(&made->upstream_pools);
+    list_init(&made->demo_peers);
+    list_init(&made->graves);
+    task_init(&made->bury, bury);
+    block_pool_init(&made->request_blocks, &shared->request_bodies);
+    block_pool_init(&made->answer_blocks, &shared->answers);
+    pool_init(&made->connections, sizeof(struct connection), OBJECTS_KEPT);
+    pool_init(&made->exchanges, sizeof(struct exchange), OBJECTS_KEPT);
+    pool_init(&made->scans, sizeof(struct body_scan), OBJECTS_KEPT / 4);
+    pool_init(&made->upstream_connections, sizeof(struct upstream_connection), OBJECTS_KEPT);
+    enum err err = made->head && made->use ? loop_init(&made->loop) : ERR_MEMORY;
+    if (err) {
+        if (made->use) {
+            made->use->current = false;
+            drop_unused(made->use);
+        }
+        free(made->head);
+        free(made);
+        return err;
+    }
+    *worker = made;
+    return OK;
+}
+
+static void *run(void *argument)
+{
+    struct worker *worker = argument;
+    loop_run(&worker->loop);
+    return NULL;
+}
+
+enum err worker_start(struct worker *worker)
+{
+    if (pthread_create(&worker->thread, NULL, run, worker) != 0)
+        return ERR_IO;
+    char name[16];
+    struct buffer text = BUFFER_OVER(name, sizeof name);
+    buffer_printf(&text, "sp-worker-%u", worker->number);
+    pthread_setname_np(worker->thread, buffer_text_of(&text));
+    return OK;
+}
+
+void worker_destroy(struct worker *worker)
+{
+    if (!worker)
+        return;
+    loop_deliver(&worker->loop); /* connections and look-ups on their way here */
+    LIST_EACH(link, &worker->all_connections)
+        connection_close(LIST_OF(link, struct connection, link));
+    bury(&worker->bury);
+    upstream_pools_finish(worker);
+    demo_peers_finish(worker);
+    bury(&worker->bury);
+    loop_finish(&worker->loop);
+    worker->use->current = false;
+    drop_unused(worker->use);
+    block_pool_finish(&worker->request_blocks);
+    block_pool_finish(&worker->answer_blocks);
+    pool_finish(&worker->connections);
+    pool_finish(&worker->exchanges);
+    pool_finish(&worker->scans);
+    pool_finish(&worker->upstream_connections);
+    free(worker->head);
+    free(worker);
+}

@@ -1,0 +1,97 @@
+/* A worker: one event loop's thread and everything that belongs to it alone. Nothing in here is locked;
+ * what is shared is in struct shared. */
+#ifndef GATEWAY_WORKER_H
+#define GATEWAY_WORKER_H
+
+#include <pthread.h>
+
+#include "base/block.h"
+#include "base/pool.h"
+#include "gateway/snapshot.h"
+#include "guard/caps.h"
+#include "guard/rate.h"
+#include "identity/key.h"
+#include "io/jobs.h"
+#include "io/loop.h"
+#include "record/record.h"
+
+struct exchange;
+struct native_route;
+
+/* What all workers share; owned by the gateway, made before the first worker and gone after the last. */
+struct shared {
+    struct keyring *keyring;
+    struct rate_table *rates;
+    struct caps *caps;
+    struct recorder *recorder;
+    struct jobs *jobs;
+    struct block_budget request_bodies;
+    struct block_budget answers;
+    const struct native_route *routes; /* ends with a NULL path */
+    void (*list_models)(struct exchange *x); /* answers ANSWER_MODEL_LIST endpoints */
+    const char *version;
+    uint64_t started_epoch_s;
+    atomic_uint connections; /* open ones, all workers together */
+    atomic_uint exchanges;
+};
+
+/* Something whose memory goes at the end of the turn, when no caller up the stack can still hold it. */
+struct grave {
+    struct list link;
+    void (*release)(struct grave *grave);
+};
+
+/* The worker's hold on a snapshot, and how many of its exchanges still use it. */
+struct snapshot_use {
+    struct snapshot *snapshot;
+    unsigned exchanges;
+    bool current;
+};
+
+enum { SCRATCH_BYTES = 64 * 1024, BUILDER_BYTES = 160 * 1024 };
+
+struct worker {
+    struct loop loop;
+    pthread_t thread;
+    unsigned number;
+    struct shared *shared;
+    struct snapshot_use *use;  /* of the current snapshot */
+    struct record_ring *ring;
+    struct block_pool request_blocks, answer_blocks;
+    struct pool connections, exchanges, scans, upstream_connections;
+    struct list all_connections;
+    struct list upstream_pools;
+    struct list demo_peers;
+    struct list graves;
+    struct task bury;
+    atomic_uint connection_count; /* read by the accepting worker */
+    bool draining;
+    uint64_t date_s;           /* the second that `date` was printed for */
+    char date[32];
+    unsigned date_len;
+    struct request_head *head; /* where heads are parsed into, one at a time */
+    char scratch[SCRATCH_BYTES]; /* where sockets are read into; valid until the next read */
+    char builder[BUILDER_BYTES]; /* where heads are built; valid within one function */
+};
+
+/* ERR_MEMORY, ERR_IO. Takes a reference of the snapshot. */
+enum err worker_create(struct shared *shared, unsigned number, struct snapshot *snapshot,
+                       struct worker **worker) MUST_CHECK;
+/* After its thread ended. */
+void worker_destroy(struct worker *worker);
+enum err worker_start(struct worker *worker) MUST_CHECK;
+
+/* On the worker's own thread. */
+void worker_bury(struct worker *worker, struct grave *grave, void (*release)(struct grave *grave));
+struct snapshot_use *worker_use_snapshot(struct worker *worker);
+void worker_leave_snapshot(struct worker *worker, struct snapshot_use *use);
+void worker_switch_snapshot(struct worker *worker, struct snapshot *snapshot);
+/* "Mon, 03 Nov 2025 10:30:00 GMT", printed once a second. */
+struct slice worker_date(struct worker *worker);
+
+static inline struct settings *worker_settings(struct worker *worker)
+{
+    return worker->use->snapshot->settings;
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* The writer's side of the live table; keys.c only. Every function here is called with the
+ * keyring's writer lock held, by a thread that takes no part in `grace` (it would wait for itself).
+ */
+#ifndef IDENTITY_KEYRING_H
+#define IDENTITY_KEYRING_H
+
+#include "identity/key.h"
+
+enum { KEYRING_MAX = 1000000 };
+
+void keyring_lock(struct keyring *keyring);
+void keyring_unlock(struct keyring *keyring);
+
+/* Takes the key in without showing it to readers, so that the keyring_publish that follows cannot
+ * fail: between the two the store commits. ERR_EXISTS: its id or its secret is in. ERR_LIMIT:
+ * KEYRING_MAX are. ERR_MEMORY. */
+enum err keyring_reserve(struct keyring *keyring, struct api_key *key) MUST_CHECK;
+/* Shows the reserved key to readers, and takes the caller's reference over. */
+void keyring_publish(struct keyring *keyring, struct api_key *key);
+/* Takes a reserved key out again; the reference stays the caller's. */
+void keyring_unreserve(struct keyring *keyring, struct api_key *key);
+/* NULL when there is none. */
+struct api_key *keyring_find_id(struct keyring *keyring, struct slice id);
+/* Marks the key as revoked, unlinks it, waits until no reader can still come upon it, and drops the
+ * table's reference. */
+void keyring_remove(struct keyring *keyring, struct api_key *key);
+/* Walks all keys: start with *at = 0; NULL at the end. */
+struct api_key *keyring_next(struct keyring *keyring, size_t *at);
+
+#endif

@@ -1,0 +1,195 @@
+"""Starts the gateway in a folder of its own and stops it again. Stopping is where most oracles speak:
+the exit status, what the sanitizers said, the access log against the answers the clients saw, and
+every secret against everything that was written."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from tools import oracles
+from tools.client import Client
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("SALLYPORT_BINARY", TOP / "build-test" / "sallyport")).resolve()
+START_S = 30.0
+STOP_S = 40.0
+
+LISTENING = re.compile(r"listening on (\S+):(\d+)")
+
+# What every test gateway is given unless it says otherwise: no limits in the way.
+DEFAULTS = {
+    "server": {"listen": ["127.0.0.1:0"], "workers": 2},
+    "limits": {"ip": "100000/second", "ip_burst": 100000, "key": "100000/second", "key_burst": 100000},
+    "store": {"url": "sqlite:store.db"},
+    "log": {"access": "access.log", "app": "app.log"},
+}
+
+CALLER = "read_models,run_inference,use_streaming"
+
+
+def environment(**extra):
+    """The caller's environment without anything that a gateway would read."""
+    kept = {name: value for name, value in os.environ.items()
+            if name in ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")}
+    kept["ASAN_OPTIONS"] = "detect_leaks=1:exitcode=99:allocator_may_return_null=1"
+    kept["UBSAN_OPTIONS"] = "print_stacktrace=1"
+    kept.update(extra)
+    return kept
+
+
+def toml(sections, upstreams):
+    lines = []
+    for name, members in sections.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in members.items() if value is not None]
+    for upstream in upstreams:
+        lines.append("[[upstream]]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in upstream.items()]
+    return "\n".join(lines) + "\n"
+
+
+class Gateway:
+    def __init__(self, upstreams=(), sections=None, arguments=()):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sallyport-wire-"))
+        self.config = self.folder / "sallyport.toml"
+        self.sections = {name: dict(members) for name, members in DEFAULTS.items()}
+        for name, members in (sections or {}).items():
+            self.sections.setdefault(name, {}).update(members)
+        self.upstreams = [dict(upstream) for upstream in upstreams]
+        self.arguments = list(arguments)
+        self.secrets = []   # what must appear in no file and never upstream
+        self.answers = []   # every final answer that a client of ours has read
+        self.said = []      # lines of standard error
+        self.ports = []
+        self.process = None
+        self.write_config()
+
+    def write_config(self):
+        self.config.write_text(toml(self.sections, self.upstreams))
+
+    # Life.
+
+    def start(self):
+        if not BINARY.exists():
+            raise AssertionError(f"no gateway at {BINARY}: build it first, or set SALLYPORT_BINARY")
+        command = [BINARY, "serve", "--config", self.config, *self.arguments]
+        self.process = subprocess.Popen(command, cwd=self.folder, env=environment(),
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True, errors="replace")
+        self.ready = threading.Event()
+        self.reader = threading.Thread(target=self.listen, daemon=True)
+        self.reader.start()
+        if not self.ready.wait(START_S) or not self.ports:
+            self.discard()
+            raise AssertionError("the gateway did not start:\n" + "\n".join(self.said))
+        return self
+
+    def listen(self):
+        wanted = len(self.sections["server"]["listen"])
+        for line in self.process.stderr:
+            self.said.append(line.rstrip("\n"))
+            match = LISTENING.search(line)
+            if match:
+                self.ports.append(int(match[2]))
+                if len(self.ports) == wanted:
+                    self.ready.set()
+        self.ready.set()
+
+    @property
+    def port(self):
+        return self.ports[0]
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def finish(self):
+        """TERM, and wait. Returns the exit status."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError("the gateway did not end on TERM:\n" + self.tail()) from None
+        self.reader.join(STOP_S)
+        return status
+
+    def stop(self, counted, upstreams):
+        """Ends the gateway and asks all oracles that look at the whole of its life. `counted` are the
+        upstreams that recorded every request it passed on, or None."""
+        try:
+            status = self.finish()
+            complaints = oracles.sanitizers(self.said)
+            if status != 0:
+                complaints.append(f"exit status {status}:\n{self.tail()}")
+            complaints += oracles.whole_life(self, counted, upstreams)
+            if complaints:
+                raise AssertionError("\n".join(complaints))
+        finally:
+            self.discard()
+
+    def discard(self):
+        """Ends it at once and removes its folder."""
+        self.kill()
+        if not os.environ.get("SALLYPORT_KEEP"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def tail(self):
+        return "\n".join(self.said[-60:])
+
+    # Use.
+
+    def client(self, **options):
+        return Client(self.port, self.answers, **options)
+
+    def ask(self, piece, method="GET"):
+        with self.client() as client:
+            return client.ask(piece, method)
+
+    def command(self, *arguments, check=True):
+        done = subprocess.run([BINARY, *arguments, "--config", self.config], cwd=self.folder,
+                              env=environment(), stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=60)
+        report = oracles.sanitizers(done.stderr.splitlines())
+        if report:
+            raise AssertionError("\n".join(report))
+        if check and done.returncode != 0:
+            raise AssertionError(f"{arguments}: exit {done.returncode}: {done.stderr}")
+        return done
+
+    def key(self, name="caller", permissions=CALLER, models=None):
+        arguments = ["key", "create", "--name", name, "--permissions", permissions, "--json"]
+        if models:
+            arguments += ["--models", ",".join(models)]
+        key = json.loads(self.command(*arguments).stdout)
+        self.secrets.append(key["key"])
+        return key
+
+    def access_log(self):
+        """The lines written so far, each of them one JSON object, or an AssertionError."""
+        path = self.folder / "access.log"
+        return oracles.json_lines(path) if path.exists() else []
+
+    def logged(self, response, timeout_s=5.0):
+        """The access log's line of this answer; lines are on disk within a second."""
+        wanted = response.get("x-request-id")
+        end = time.monotonic() + timeout_s
+        while True:
+            for line in self.access_log():
+                if line.get("request_id") == wanted:
+                    return line
+            if time.monotonic() > end:
+                raise AssertionError(f"no line in the access log for {wanted}")
+            time.sleep(0.02)
