@@ -1,15 +1,7 @@
 /* The lists of models, in the dialect that was asked for, filtered to what the caller may use. What the
  * configuration lists is known; an upstream that lists nothing is asked. The hard problem: several
  * upstreams answer in their own time, and the client may go meanwhile (native_cancel). */
-#define JSON_STRING JANSSON_STRING
-#define JSON_TRUE JANSSON_TRUE
-#define JSON_FALSE JANSSON_FALSE
-#define JSON_NULL JANSSON_NULL
 #include <jansson.h>
-#undef JSON_STRING
-#undef JSON_TRUE
-#undef JSON_FALSE
-#undef JSON_NULL
 #include <stdlib.h>
 
 #include "api/routes.h"

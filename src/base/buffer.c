@@ -41,6 +41,8 @@ static bool make_room(struct buffer *b, size_t n)
     size_t wanted = b->size ? b->size : 256;
     while (wanted < b->len + n)
         wanted = wanted > b->max / 2 ? b->max : wanted * 2;
+    if (wanted > b->max)
+        wanted = b->max;
     char *bytes = realloc(b->bytes, wanted);
     if (!bytes)
         return fail(b, ERR_MEMORY);
@@ -150,6 +152,8 @@ void buffer_json_string(struct buffer *b, struct slice s)
 void buffer_consume(struct buffer *b, size_t n)
 {
     invariant(n <= b->len);
+    if (n == 0)
+        return;
     memmove(b->bytes, b->bytes + n, b->len - n);
     b->len -= n;
 }

@@ -71,8 +71,7 @@ static bool wishes_parse(struct wishes *wishes, int argc, char **argv)
 /* Writes and releases. */
 static int put(FILE *stream, struct buffer *out, int status)
 {
-    bool written =
-        !out->failed && fwrite(out->bytes, 1, out->len, stream) == out->len && fflush(stream) == 0;
+    bool written = fputs(buffer_text_of(out), stream) >= 0 && !out->failed && fflush(stream) == 0;
     buffer_finish(out);
     return written || status != DONE ? status : FAILED;
 }

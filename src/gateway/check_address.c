@@ -16,9 +16,14 @@ void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict)
 enum verdict check_address(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
-    /* Health checks and the like are charged to nobody. */
-    if (x->client.family == ADDRESS_UNIX || is_open_path(x))
+    if (x->client.family == ADDRESS_UNIX)
         return PASS;
+    if (is_open_path(x)) { /* health checks and the like are charged to nobody */
+        struct rate_verdict verdict = rate_peek(x->worker->shared->rates, x->client_hash,
+                                                &settings->limits.ip, x->worker->loop.now_us);
+        exchange_show_limit(x, &verdict);
+        return PASS;
+    }
     uint64_t in_flight_max = settings->limits.requests_in_flight_per_ip;
     if (in_flight_max) {
         if (!caps_take(x->worker->shared->caps, CAP_REQUESTS, x->client_hash, in_flight_max)) {

@@ -54,6 +54,11 @@ static enum verdict know(struct exchange *x, struct api_key *key, permissions gr
         x->address_charged = false;
         x->has_shown = false;
     }
+    if (key) {
+        struct rate_verdict verdict = rate_peek(x->worker->shared->rates, key->rate_hash,
+                                                &settings->limits.key, x->worker->loop.now_us);
+        exchange_show_limit(x, &verdict); /* also on the answers of the checkpoints before check_limit */
+    }
     return PASS;
 }
 

@@ -16,6 +16,12 @@ static enum verdict check_call(struct exchange *x)
     case CALL_MODEL_TYPE:
         return refuse_with(x, REFUSE_BAD_PARAMETER, call->param,
                            "\"model\" must be a string of 1 to 256 printable characters.");
+    case CALL_MODEL_NAME:
+        return refuse_with(x, REFUSE_BAD_PARAMETER, call->param,
+                           "Write \"model\" in lower case: servers differ on which spelling counts.");
+    case CALL_STREAM_NAME:
+        return refuse_with(x, REFUSE_BAD_PARAMETER, call->param,
+                           "Write \"stream\" in lower case: servers differ on which spelling counts.");
     case CALL_STREAM_TYPE:
         return refuse_with(x, REFUSE_BAD_PARAMETER, call->param, "\"stream\" must be true or false.");
     }

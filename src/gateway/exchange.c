@@ -53,6 +53,17 @@ bool query_holds_key(struct slice query)
     return false;
 }
 
+/* [A-Za-z0-9._-]{1,128}: what may be echoed, logged and passed on (CONTRACT 5). */
+static bool is_correlation_id(struct slice id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.ptr[i];
+        if (!base62_valid(slice_make(&c, 1)) && c != '.' && c != '_' && c != '-')
+            return false;
+    }
+    return id.len >= 1 && id.len <= 128;
+}
+
 /* The request line as it may be written down. */
 static struct slice line_for_record(const struct request_head *head)
 {
@@ -78,6 +89,8 @@ struct exchange *exchange_create(struct worker *worker, const struct front *fron
     }
     memcpy(copy, head, size);
     request_head_rebase(copy, head_bytes.ptr, bytes.ptr);
+    if (!is_correlation_id(copy->correlation_id))
+        copy->correlation_id = slice_make(NULL, 0);
     x->head = copy;
     x->request_line = line_for_record(copy);
     x->head_only = head->method == METHOD_HEAD;

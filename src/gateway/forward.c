@@ -49,6 +49,8 @@ static void own_fields(struct buffer *out, struct exchange *x)
     }
     line(out, SLICE("Accept-Encoding"), SLICE("identity"));
     line(out, SLICE("X-Request-Id"), slice_make(x->request_id, 32));
+    if (x->head->correlation_id.len)
+        line(out, SLICE("X-Correlation-ID"), x->head->correlation_id);
     line(out, SLICE("Via"), SLICE("1.1 sallyport"));
 }
 

@@ -120,10 +120,22 @@ static enum err send_request(struct upstream_connection *c)
 
 /* --- receiving ---------------------------------------------------------------------------------- */
 
+/* Nothing waits to be read on a connection that is to be kept: what came unasked would be taken for the
+ * next answer. */
+static bool is_quiet(struct upstream_connection *c)
+{
+    if (!c->readable)
+        return true;
+    char byte;
+    size_t n;
+    c->readable = false;
+    return stream_read(&c->stream, &byte, 1, &n) == ERR_AGAIN;
+}
+
 static void finish(struct upstream_connection *c, bool clean)
 {
     struct upstream_request *request = detach(c);
-    upstream_connection_put(c, clean && c->keep_alive && c->sent_all);
+    upstream_connection_put(c, clean && c->keep_alive && c->sent_all && is_quiet(c));
     request->listener->end(request);
 }
 
@@ -296,7 +308,7 @@ void upstream_wire_begin(struct upstream_connection *c)
     c->settings = c->request->upstream->settings;
     c->head_sent = c->block_sent = 0;
     c->block = c->request->body ? c->request->body->first : NULL;
-    c->sent_all = c->readable = false;
+    c->sent_all = false;
     c->writable = true;
     c->receiving = RECEIVE_HEAD;
     c->interim_count = 0;

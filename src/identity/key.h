@@ -1,9 +1,9 @@
 /* An API key and the live table of all of them.
  *
  * A key is "sp_" + 12-character public id + "_" + 43-character secret + 6-character checksum, all
- * base62. The store and the table hold the SHA-256 of the secret. The table is looked up by every event
- * loop without a lock; the one writer replaces entries and waits until every loop has passed one turn
- * before a revoke answers (HOUSE 3), through the `grace` function that cli/ wires in. */
+ * base62. The store and the table hold the SHA-256 of the secret. The table is looked up by every
+ * event loop without a lock; the one writer replaces entries and waits until every loop has passed
+ * one turn before a revoke answers (HOUSE 3), through the `grace` function that cli/ wires in. */
 #ifndef IDENTITY_KEY_H
 #define IDENTITY_KEY_H
 
@@ -15,8 +15,8 @@
 
 enum { KEY_ID_LEN = 12, KEY_SECRET_LEN = 43, KEY_CHECKSUM_LEN = 6, KEY_LEN = 3 + 12 + 1 + 43 + 6 };
 
-/* Immutable once published, but for `revoked` and the two times of use. One block of memory with all
- * its texts. */
+/* Immutable once published, but for `revoked` and the two times of use. One block of memory with
+ * all its texts. */
 struct api_key {
     atomic_uint references; /* the table's, and one for each exchange that carries it */
     atomic_bool revoked;    /* set before the entry is unlinked; opens nothing from then on */
@@ -34,16 +34,17 @@ struct api_key {
 
 struct keyring;
 
-/* `grace` returns when every reader that could have seen an unlinked entry is done; NULL: no readers. */
+/* `grace` returns when every reader that could have seen an unlinked entry is done; NULL: no
+ * readers. */
 struct keyring *keyring_create(void (*grace)(void *context), void *context);
 void keyring_destroy(struct keyring *keyring);
 /* How many keys are in; any thread. */
 size_t keyring_count(const struct keyring *keyring);
 
 /* Looks a presented credential up: shape, checksum, one SHA-256, one probe, one constant-time
- * comparison. On OK `*key` carries a reference, to be given back with api_key_unref. Everything else
- * is ERR_DENIED, whatever was wrong; `*reason` (may be NULL) is for the log: "malformed", "unknown",
- * "revoked", "expired". Lock-free; any thread that takes part in `grace`. */
+ * comparison. On OK `*key` carries a reference, to be given back with api_key_unref. Everything
+ * else is ERR_DENIED, whatever was wrong; `*reason` (may be NULL) is for the log: "malformed",
+ * "unknown", "revoked", "expired". Lock-free; any thread that takes part in `grace`. */
 enum err keyring_find(struct keyring *keyring, struct slice presented, uint64_t now_epoch_s,
                       struct api_key **key, const char **reason) MUST_CHECK;
 void api_key_unref(struct api_key *key);
@@ -51,7 +52,7 @@ void api_key_unref(struct api_key *key);
 /* One more reference, for somebody who has one already. */
 void api_key_ref(struct api_key *key);
 
-/* Is it shaped like one of our keys (prefix, length, alphabet, checksum)? For refusing keys in URLs. */
+/* Is it shaped like one of our keys: prefix, length, alphabet, checksum? To refuse keys in URLs. */
 bool api_key_shaped(struct slice text);
 bool api_key_may_use_model(const struct api_key *key, struct slice model);
 

@@ -27,8 +27,8 @@ struct keyring {
     void (*grace)(void *context);
     void *context;
     pthread_mutex_t writer;
-    struct map by_id; /* the writer's; the keys' ids are inside the keys */
-    size_t used;      /* slots that are not empty, tombstones included */
+    struct map by_id;   /* the writer's; the keys' ids are inside the keys */
+    size_t used;        /* slots that are not empty, tombstones included */
     atomic_size_t live; /* published keys, for whoever wants to know how many */
 };
 
@@ -222,13 +222,13 @@ struct api_key *keyring_find_id(struct keyring *keyring, struct slice id)
 
 void keyring_remove(struct keyring *keyring, struct api_key *key)
 {
-    atomic_fetch_sub_explicit(&keyring->live, 1, memory_order_relaxed);
     /* In this order: exchanges that hold the key and recheck see it first, then nobody finds it. */
     atomic_store_explicit(&key->revoked, true, memory_order_release);
     map_remove(&keyring->by_id, slice_make(key->id, KEY_ID_LEN));
     struct slots *slots = atomic_load(&keyring->current);
     atomic_store_explicit(slot_of(slots, key->secret_sha256, key), &tombstone,
                           memory_order_release);
+    atomic_fetch_sub_explicit(&keyring->live, 1, memory_order_relaxed);
     wait_for_readers(keyring);
     api_key_unref(key);
 }

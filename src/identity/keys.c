@@ -133,6 +133,18 @@ enum err keyring_create_key(struct keyring *keyring, struct store *store,
     return err == ERR_EXISTS ? ERR_STORE : err;
 }
 
+/* When a revoked key was used last is worth knowing; that it could not be written changes nothing.
+ * Drops the reference. */
+static void save_last_use(struct store *store, struct api_key *key)
+{
+    uint64_t used = atomic_load(&key->last_used_epoch_s);
+    enum err ignored = OK;
+    if (used > key->saved_use_epoch_s)
+        ignored = store_touch_key(store, slice_make(key->id, KEY_ID_LEN), used);
+    (void)ignored;
+    api_key_unref(key);
+}
+
 enum err keyring_revoke_key(struct keyring *keyring, struct store *store, struct slice id,
                             uint64_t now_epoch_s)
 {
@@ -143,9 +155,13 @@ enum err keyring_revoke_key(struct keyring *keyring, struct store *store, struct
     struct api_key *key = keyring_find_id(keyring, id);
     /* Also when the store did not know it as live: the table must never open more than the store.
      */
-    if (key && (err == OK || err == ERR_NOT_FOUND))
+    if (key && (err == OK || err == ERR_NOT_FOUND)) {
+        api_key_ref(key);
         keyring_remove(keyring, key);
+    }
     keyring_unlock(keyring);
+    if (key && (err == OK || err == ERR_NOT_FOUND))
+        save_last_use(store, key);
     return err;
 }
 

@@ -1,4 +1,4 @@
-/* The eleven permissions (founding document 000), the scopes of 004 and the roles that bundle them. */
+/* The eleven permissions (founding document 000), the scopes of 004, roles that bundle them. */
 #ifndef IDENTITY_PERMISSION_H
 #define IDENTITY_PERMISSION_H
 

@@ -33,7 +33,7 @@ static void read_model(const struct call_reader *reader, const struct json_value
 {
     struct call *call = reader->call;
     const char *param = reader->dialect->model_member;
-    if (value->event != JSON_STRING || !value->kept || value->text.len > MODEL_BYTES_MAX ||
+    if (value->event != JSON_SAW_STRING || !value->kept || value->text.len > MODEL_BYTES_MAX ||
         has_control(value->text)) {
         fault(call, CALL_MODEL_TYPE, param);
     } else if (value->text.len == 0) {
@@ -48,12 +48,45 @@ static void read_model(const struct call_reader *reader, const struct json_value
 /* null is what clients send for "not said". */
 static void read_stream(struct call *call, const struct json_value *value)
 {
-    if (value->event == JSON_TRUE || value->event == JSON_FALSE) {
-        call->stream = value->event == JSON_TRUE;
+    if (value->event == JSON_SAW_TRUE || value->event == JSON_SAW_FALSE) {
+        call->stream = value->event == JSON_SAW_TRUE;
         call->has_stream = true;
-    } else if (value->event != JSON_NULL) {
+    } else if (value->event != JSON_SAW_NULL) {
         fault(call, CALL_STREAM_TYPE, "stream");
     }
+}
+
+/* Go's decoder, which Ollama and others use, takes "MODEL" for "model", and even U+017F (long s) for "s" and
+ * the Kelvin sign for "k"; it then believes the last of them. A name that only such a reader takes for
+ * one of ours would be a second, unchecked model. */
+static bool same_to_go(struct slice name, const char *member)
+{
+    size_t i = 0;
+    for (; *member; member++) {
+        if (*member == 's' && slice_starts(slice_from(name, i), SLICE("\xc5\xbf")))
+            i += 2;
+        else if (*member == 'k' && slice_starts(slice_from(name, i), SLICE("\xe2\x84\xaa")))
+            i += 3;
+        else if (i < name.len && (name.ptr[i] == *member || name.ptr[i] == *member - 0x20))
+            i++;
+        else
+            return false;
+    }
+    return i == name.len;
+}
+
+static void read_member(const struct call_reader *reader, const struct json_value *value)
+{
+    const char *model = reader->dialect->model_member;
+    struct slice name = value->path[0];
+    if (slice_equal(name, slice_of(model)))
+        read_model(reader, value);
+    else if (slice_equal(name, SLICE("stream")))
+        read_stream(reader->call, value);
+    else if (same_to_go(name, model))
+        fault(reader->call, CALL_MODEL_NAME, model);
+    else if (same_to_go(name, "stream"))
+        fault(reader->call, CALL_STREAM_NAME, "stream");
 }
 
 void call_listen(void *context, const struct json_value *value)
@@ -63,14 +96,11 @@ void call_listen(void *context, const struct json_value *value)
         return;
     if (value->depth == 2) {
         reader->call->messages +=
-            value->event != JSON_OBJECT_END && value->event != JSON_ARRAY_END &&
+            value->event != JSON_SAW_OBJECT_END && value->event != JSON_SAW_ARRAY_END &&
             slice_equal(value->path[0], SLICE("messages")) && value->path[1].len == 0;
     } else if (value->depth == 1) {
-        if (slice_equal(value->path[0], slice_of(reader->dialect->model_member)))
-            read_model(reader, value);
-        else if (slice_equal(value->path[0], SLICE("stream")))
-            read_stream(reader->call, value);
-    } else if (value->event != JSON_OBJECT_BEGIN && value->event != JSON_OBJECT_END) {
+        read_member(reader, value);
+    } else if (value->event != JSON_SAW_OBJECT_BEGIN && value->event != JSON_SAW_OBJECT_END) {
         fault(reader->call, CALL_NOT_OBJECT, NULL);
     }
 }

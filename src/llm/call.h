@@ -16,7 +16,15 @@ enum call_kind {
     CALL_LOCAL,      /* JSON that need not name a model: the server has one loaded */
 };
 
-enum call_fault { CALL_FINE = 0, CALL_NOT_OBJECT, CALL_MODEL_MISSING, CALL_MODEL_TYPE, CALL_STREAM_TYPE };
+enum call_fault {
+    CALL_FINE = 0,
+    CALL_NOT_OBJECT,
+    CALL_MODEL_MISSING,
+    CALL_MODEL_TYPE,
+    CALL_MODEL_NAME, /* "MODEL": some servers would take it for "model" */
+    CALL_STREAM_TYPE,
+    CALL_STREAM_NAME,
+};
 
 struct call {
     enum call_kind kind;

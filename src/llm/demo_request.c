@@ -41,12 +41,12 @@ static void take_model(struct demo_request *request, const struct json_value *va
 
 static void take_stream(struct demo_request *request, const struct json_value *value)
 {
-    request->stream = value->event == JSON_TRUE;
+    request->stream = value->event == JSON_SAW_TRUE;
 }
 
 static void take_usage(struct demo_request *request, const struct json_value *value)
 {
-    request->include_usage = value->event == JSON_TRUE;
+    request->include_usage = value->event == JSON_SAW_TRUE;
 }
 
 static void take_encoding(struct demo_request *request, const struct json_value *value)
@@ -136,27 +136,27 @@ static const struct member {
     void (*take)(struct demo_request *request, const struct json_value *value);
 } members[] = {
   // clang-format off
-    { 1, JSON_STRING,       {"model"},                                 take_model },
-    { 1, JSON_TRUE,         {"stream"},                                take_stream },
-    { 1, JSON_FALSE,        {"stream"},                                take_stream },
-    { 2, JSON_TRUE,         {"stream_options", "include_usage"},       take_usage },
-    { 1, JSON_STRING,       {"encoding_format"},                       take_encoding },
-    { 1, JSON_NUMBER,       {"max_tokens"},                            take_max },
-    { 1, JSON_NUMBER,       {"max_completion_tokens"},                 take_max },
-    { 2, JSON_NUMBER,       {"options", "num_predict"},                take_max },
-    { 1, JSON_STRING,       {"system"},                                count_text },
-    { 2, JSON_OBJECT_BEGIN, {"messages", ""},                          begin_message },
-    { 3, JSON_STRING,       {"messages", "", "role"},                  take_role },
-    { 3, JSON_STRING,       {"messages", "", "content"},               take_content },
-    { 5, JSON_STRING,       {"messages", "", "content", "", "text"},   take_content },
-    { 2, JSON_OBJECT_END,   {"messages", ""},                          end_message },
-    { 1, JSON_STRING,       {"prompt"},                                take_prompt },
-    { 2, JSON_STRING,       {"prompt", ""},                            take_prompt },
-    { 1, JSON_STRING,       {"input"},                                 take_input },
-    { 2, JSON_STRING,       {"input", ""},                             take_input },
-    { 2, JSON_NUMBER,       {"input", ""},                             take_token },
-    { 2, JSON_ARRAY_BEGIN,  {"input", ""},                             begin_token_list },
-    { 3, JSON_NUMBER,       {"input", "", ""},                         take_token },
+    { 1, JSON_SAW_STRING,       {"model"},                                 take_model },
+    { 1, JSON_SAW_TRUE,         {"stream"},                                take_stream },
+    { 1, JSON_SAW_FALSE,        {"stream"},                                take_stream },
+    { 2, JSON_SAW_TRUE,         {"stream_options", "include_usage"},       take_usage },
+    { 1, JSON_SAW_STRING,       {"encoding_format"},                       take_encoding },
+    { 1, JSON_SAW_NUMBER,       {"max_tokens"},                            take_max },
+    { 1, JSON_SAW_NUMBER,       {"max_completion_tokens"},                 take_max },
+    { 2, JSON_SAW_NUMBER,       {"options", "num_predict"},                take_max },
+    { 1, JSON_SAW_STRING,       {"system"},                                count_text },
+    { 2, JSON_SAW_OBJECT_BEGIN, {"messages", ""},                          begin_message },
+    { 3, JSON_SAW_STRING,       {"messages", "", "role"},                  take_role },
+    { 3, JSON_SAW_STRING,       {"messages", "", "content"},               take_content },
+    { 5, JSON_SAW_STRING,       {"messages", "", "content", "", "text"},   take_content },
+    { 2, JSON_SAW_OBJECT_END,   {"messages", ""},                          end_message },
+    { 1, JSON_SAW_STRING,       {"prompt"},                                take_prompt },
+    { 2, JSON_SAW_STRING,       {"prompt", ""},                            take_prompt },
+    { 1, JSON_SAW_STRING,       {"input"},                                 take_input },
+    { 2, JSON_SAW_STRING,       {"input", ""},                             take_input },
+    { 2, JSON_SAW_NUMBER,       {"input", ""},                             take_token },
+    { 2, JSON_SAW_ARRAY_BEGIN,  {"input", ""},                             begin_token_list },
+    { 3, JSON_SAW_NUMBER,       {"input", "", ""},                         take_token },
   // clang-format on
 };
 

@@ -53,10 +53,11 @@ const struct endpoint *endpoint_table(void)
     return table;
 }
 
+/* A prefix matches what goes on behind it, not the prefix alone. */
 static bool matches(struct slice pattern, struct slice path)
 {
     if (slice_ends(pattern, SLICE("*")))
-        return slice_starts(path, slice_to(pattern, pattern.len - 1));
+        return path.len >= pattern.len && slice_starts(path, slice_to(pattern, pattern.len - 1));
     return slice_equal(pattern, path);
 }
 

@@ -56,7 +56,7 @@ static const struct field_row table[] = {
     {"retry-after",                 FIELD_RETRY_AFTER,         UNIQUE},
     {"traceparent",                 FIELD_TRACEPARENT,         UNIQUE},
     {"user-agent",                  FIELD_USER_AGENT,          0},
-    {"x-correlation-id",            FIELD_X_CORRELATION_ID,    UNIQUE | NOT_CLIENT},
+    {"x-correlation-id",            FIELD_X_CORRELATION_ID,    UNIQUE | NOT_UPSTREAM | NOT_CLIENT},
     {"x-request-id",                FIELD_X_REQUEST_ID,        NEITHER}, /* ours is set */
 
     /* Where the request came from: only our own word for it goes upstream. */

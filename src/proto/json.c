@@ -10,9 +10,9 @@ static const struct json_literal {
     unsigned len;
     enum json_event event;
 } literals[] = {
-    {"true",  4, JSON_TRUE },
-    {"false", 5, JSON_FALSE},
-    {"null",  4, JSON_NULL }
+    {"true",  4, JSON_SAW_TRUE },
+    {"false", 5, JSON_SAW_FALSE},
+    {"null",  4, JSON_SAW_NULL }
 };
 
 static inline const uint8_t *skip_space(const uint8_t *at, const uint8_t *end)
@@ -32,7 +32,7 @@ static const uint8_t *open_container(struct json *json, const uint8_t *at, bool 
     if (json->depth == JSON_DEPTH_MAX)
         return fail(json, at, JSON_TOO_DEEP);
     uint64_t offset = offset_of(json, at), bit = UINT64_C(1) << json->depth;
-    tell(json, object ? JSON_OBJECT_BEGIN : JSON_ARRAY_BEGIN, offset, offset + 1);
+    tell(json, object ? JSON_SAW_OBJECT_BEGIN : JSON_SAW_ARRAY_BEGIN, offset, offset + 1);
     if (json->depth < JSON_PATH_KEPT)
         json->path[json->depth].len = 0;
     if (object)
@@ -51,7 +51,7 @@ static const uint8_t *close_container(struct json *json, const uint8_t *at)
     if (object)
         keys_close(&json->keys, json->depth);
     value_done(json);
-    tell(json, object ? JSON_OBJECT_END : JSON_ARRAY_END, offset, offset + 1);
+    tell(json, object ? JSON_SAW_OBJECT_END : JSON_SAW_ARRAY_END, offset, offset + 1);
     return at + 1;
 }
 
@@ -80,7 +80,7 @@ static inline const uint8_t *read_string_value(struct json *json, const uint8_t 
     struct slice text = between(at, stop);
     bool kept = text.len <= JSON_STRING_KEPT;
     value_done(json);
-    tell_text(json, JSON_STRING, kept ? text : slice_make(NULL, 0), kept, text.len,
+    tell_text(json, JSON_SAW_STRING, kept ? text : slice_make(NULL, 0), kept, text.len,
               offset_of(json, stop) + 1);
     return stop + 1;
 }
@@ -98,7 +98,7 @@ static const uint8_t *number_done(struct json *json, const uint8_t *from, const 
     if (!number_fits_double(text))
         return fail(json, at, JSON_NUMBER_RANGE);
     value_done(json);
-    tell_text(json, JSON_NUMBER, text, true, text.len, offset_of(json, at));
+    tell_text(json, JSON_SAW_NUMBER, text, true, text.len, offset_of(json, at));
     return at;
 }
 

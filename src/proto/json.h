@@ -17,15 +17,15 @@
 enum { JSON_DEPTH_MAX = 64, JSON_MEMBERS_MAX = 100000, JSON_KEY_KEPT = 64, JSON_PATH_KEPT = 8 };
 
 enum json_event {
-    JSON_OBJECT_BEGIN,
-    JSON_OBJECT_END,
-    JSON_ARRAY_BEGIN,
-    JSON_ARRAY_END,
-    JSON_STRING, /* whole, when it was asked for and short enough; else only its length */
-    JSON_NUMBER,
-    JSON_TRUE,
-    JSON_FALSE,
-    JSON_NULL,
+    JSON_SAW_OBJECT_BEGIN,
+    JSON_SAW_OBJECT_END,
+    JSON_SAW_ARRAY_BEGIN,
+    JSON_SAW_ARRAY_END,
+    JSON_SAW_STRING, /* whole, when it was asked for and short enough; else only its length */
+    JSON_SAW_NUMBER,
+    JSON_SAW_TRUE,
+    JSON_SAW_FALSE,
+    JSON_SAW_NULL,
 };
 
 enum json_fault {

@@ -33,6 +33,10 @@ const uint8_t *number_run(enum number_state *state, const uint8_t *at, const uin
         now = next_state[now][class_of[*at]];
         if (now >= NUMBER_GOING_ON)
             break;
+        /* Where a digit leads back to the same state, digits are passed over without the table. */
+        if (next_state[now][DIGIT] == now)
+            while (at + 1 < limit && (uint8_t)(at[1] - '0') < 10)
+                at++;
     }
     *state = (enum number_state)now;
     return at;

@@ -31,7 +31,7 @@ static const uint8_t *string_done(struct json *json, const uint8_t *from, const 
         text = slice_make(json->text, json->text_len);
     bool kept = json->kept && text.len <= JSON_STRING_KEPT;
     value_done(json);
-    tell_text(json, JSON_STRING, kept ? text : slice_make(NULL, 0), kept, json->characters,
+    tell_text(json, JSON_SAW_STRING, kept ? text : slice_make(NULL, 0), kept, json->characters,
               offset_of(json, at) + 1);
     return at + 1;
 }

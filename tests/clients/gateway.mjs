@@ -58,7 +58,7 @@ export class Gateway {
         gateway.config = join(gateway.folder, 'sallyport.toml');
         writeFileSync(gateway.config, [
             '[server]', 'listen = ["127.0.0.1:0"]', 'workers = 2',
-            '[limits]', 'ip = "100000/second"', 'key = "100000/second"',
+            '[limits]', 'ip = "100000/second"', 'ip_burst = 100000', 'key = "100000/second"', 'key_burst = 100000',
             '[store]', `url = "sqlite:${join(gateway.folder, 'store.db')}"`,
             '[log]', `access = "${join(gateway.folder, 'access.log')}"`, `app = "${join(gateway.folder, 'app.log')}"`,
             extra,

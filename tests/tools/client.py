@@ -24,7 +24,7 @@ class Response:
         self.version = version
         self.status = status
         self.fields = fields
-        self.body = b""
+        self.body = bytearray()  # grows with every chunk
         self.complete = False  # ended as its framing says
         self.chunks = 0
 
@@ -46,7 +46,7 @@ class Response:
         return "close" in tokens or (self.version == 0 and "keep-alive" not in tokens)
 
     def __repr__(self):
-        return f"<{self.status} {self.body[:300]!r}>"
+        return f"<{self.status} {bytes(self.body[:300])!r}>"
 
 
 def request(method="GET", path="/", fields=(), body=None, key=None, host="gateway.test", version="1.1"):
@@ -203,13 +203,16 @@ class Client:
             length = int(response.get("content-length"))
             piece = self.take(length)
             response.complete = piece is not None
-            response.body = piece if response.complete else bytes(self.unread)
+            if not response.complete:
+                piece = bytes(self.unread)
+                self.unread.clear()
+            response.body += piece
         else:
             if not response.closes():
                 raise BadAnswer("an answer without framing on a connection that stays open")
             while self.fill():
                 pass
-            response.body = bytes(self.unread)
+            response.body += self.unread
             self.unread.clear()
             response.complete = True
         return response

@@ -72,7 +72,10 @@ class Gateway:
         self.write_config()
 
     def write_config(self):
-        self.config.write_text(toml(self.sections, self.upstreams))
+        # In one step: a reload that is still under way must not read half a file.
+        new = self.folder / "sallyport.toml.new"
+        new.write_text(toml(self.sections, self.upstreams))
+        new.replace(self.config)
 
     # Life.
 

@@ -47,9 +47,10 @@ class Request:
     def model(self):
         try:
             document = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
-        return document.get("model") if isinstance(document, dict) else None
+        model = document.get("model") if isinstance(document, dict) else None
+        return model if isinstance(model, str) else None
 
 
 def parse_head(head):
@@ -348,7 +349,7 @@ def chat_answer(connection, request):
         return whole({"version": "0.1.2"})(connection, request)
     try:
         stream = json.loads(request.body).get("stream")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         stream = False
     if stream and request.path.startswith("/v1/"):
         return chunked([delta("one"), delta("two"), DONE])(connection, request)

@@ -17,7 +17,7 @@ GOOD = '[server]\nlisten = ["127.0.0.1:0"]\n[store]\nurl = "sqlite:store.db"\n'
 # File, and what must be said of it: line and words.
 WRONG = {
     "an unknown key": ("[server]\nlisen = []\n", 2, ["server.lisen", "server.listen"]),
-    "an unknown section": ("[servr]\nlisten = []\n", 1, ["servr"]),
+    "an unknown section": ("[servr]\nlisten = []\n", 2, ["servr", "server"]),
     "a key at the top": ("listen = []\n", 1, ["listen"]),
     "a wrong type": ("[server]\nworkers = \"two\"\n", 2, ["server.workers"]),
     "a number out of range": ("[server]\nworkers = -1\n", 2, ["server.workers"]),
@@ -109,8 +109,8 @@ class Config(unittest.TestCase, metaclass=RowsType):
             done = self.check(*arguments, text=text)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertNotIn("canary-51d0c2a7", done.stdout + done.stderr)
-            self.assertIn("server.listen", done.stdout)
+            self.assertIn("127.0.0.1:0", done.stdout)
 
     def test_the_environment_wins_over_the_file(self):
         done = self.check("--effective", text=GOOD + "[log]\nlevel = \"info\"\n", LOG_LEVEL="debug")
-        self.assertRegex(done.stdout, re.compile(r"log\.level.*debug"))
+        self.assertRegex(done.stdout, re.compile(r"level = \"debug\""))

@@ -38,7 +38,9 @@ class Reload(WireCase):
             thread.start()
         try:
             for _ in range(5):
-                self.reload(lambda gateway: gateway.sections.update(endpoints={"allow": ["/v1/files"]}))
+                # The operator's list stands in the place of the default one.
+                allow = ["/v1/files", "/v1/chat/completions"]
+                self.reload(lambda gateway: gateway.sections.update(endpoints={"allow": allow}))
                 wait_until(lambda: self.get("/v1/files", key=self.key).status == 200, "the new rule")
                 self.reload(lambda gateway: gateway.sections.update(endpoints={}))
                 wait_until(lambda: self.get("/v1/files", key=self.key).status == 403, "the old rule")

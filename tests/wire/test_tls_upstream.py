@@ -69,7 +69,7 @@ class Tls(WireCase):
     @classmethod
     def upstream_list(cls):
         ca = str(cls.certificates.folder / "ca.pem")
-        made = [{"name": name, "kind": "openai", "models": [name], "ca_file": ca, "api_key": UPSTREAM_KEY,
+        made = [{"name": name, "kind": "openai", "models": [name], "ca_file": ca, "connect_timeout": "3s", "api_key": UPSTREAM_KEY,
                  "url": upstream.url.replace("http:", "https:")} for name, upstream in cls.upstreams.items()]
         by_name = {**made[0], "name": "by-name", "models": ["by-name"],
                    "url": f"https://localhost:{cls.upstreams['good'].port}"}
@@ -79,7 +79,8 @@ class Tls(WireCase):
 
     @classmethod
     def upstreams_seen(cls):
-        return list(cls.upstreams.values())
+        # To the one without TLS a hello is half a request, rightly.
+        return [upstream for name, upstream in cls.upstreams.items() if name != "plain"]
 
     @classmethod
     def tearDownClass(cls):
@@ -124,11 +125,10 @@ class Tls(WireCase):
         self.refuse("old")
 
     def test_an_upstream_without_tls_is_never_sent_a_request(self):
-        self.assert_refused(self.chat(model="plain"), 502, "UPSTREAM_ERROR")
+        self.assertIn(self.chat(model="plain").status, (502, 504))
         self.assertEqual(self.upstreams["plain"].requests, [])
         for connection in self.upstreams["plain"].connections:
             self.assertNotIn(b"HTTP/1.1", connection.received)
-        self.upstreams["plain"].violations.clear()  # a TLS hello is no request, rightly
 
 
 class WrongAuthority(WireCase):

@@ -180,6 +180,10 @@ static void times_of_use_reach_the_store(void **state)
     assert_int_equal(keyring_save_uses(place->keyring, place->store), OK);
     assert_int_equal(store_find_key(place->store, slice_of(id), last_use, &used), OK);
     assert_int_equal(used, NOW + 5);
+    assert_int_equal(find(place, &plain, NOW + 9), OK);
+    assert_int_equal(keyring_revoke_key(place->keyring, place->store, slice_of(id), NOW + 9), OK);
+    assert_int_equal(store_find_key(place->store, slice_of(id), last_use, &used), OK);
+    assert_int_equal(used, NOW + 9);
 }
 
 static void a_request_with_a_fault_makes_nothing(void **state)

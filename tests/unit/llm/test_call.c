@@ -44,7 +44,11 @@ static const struct {
     { &dialect_openai, CALL_CHAT, "{\"model\":\"x\\ny\"}", CALL_MODEL_TYPE, "model", NULL, false, 0 },
     { &dialect_openai, CALL_CHAT, "{\"model\":\"x\\u007f\"}", CALL_MODEL_TYPE, "model", NULL, false, 0 },
     { &dialect_openai, CALL_CHAT, "{\"model\":\"\"}", CALL_MODEL_MISSING, "model", NULL, false, 0 },
-    { &dialect_openai, CALL_CHAT, "{\"Model\":\"m\"}", CALL_MODEL_MISSING, "model", NULL, false, 0 },
+    { &dialect_openai, CALL_CHAT, "{\"Model\":\"m\"}", CALL_MODEL_NAME, "model", NULL, false, 0 },
+    { &dialect_openai, CALL_CHAT, "{\"model\":\"m\",\"MODEL\":\"n\"}", CALL_MODEL_NAME, "model", NULL, false, 0 },
+    { &dialect_openai, CALL_CHAT, "{\"model\":\"m\",\"models\":\"n\"}", CALL_FINE, NULL, "m", false, 0 },
+    { &dialect_ollama, CALL_CHAT, "{\"model\":\"m\",\"\\u017ftream\":true}", CALL_STREAM_NAME, "stream", NULL, true, 0 },
+    { &dialect_ollama, CALL_CHAT, "{\"model\":\"m\",\"streaM\":true}", CALL_STREAM_NAME, "stream", NULL, true, 0 },
     { &dialect_openai, CALL_CHAT, "{}", CALL_MODEL_MISSING, "model", NULL, false, 0 },
     { &dialect_openai, CALL_LOCAL, "{}", CALL_FINE, NULL, NULL, false, 0 },
     { &dialect_openai, CALL_LOCAL, "{\"model\":7}", CALL_MODEL_TYPE, "model", NULL, false, 0 },
@@ -110,7 +114,7 @@ static void a_model_without_memory_is_missing(void **state)
     struct call_reader reader = {&call, &dialect_openai, &arena};
     struct slice path[] = {SLICE("model")};
     struct json_value value = {
-        .event = JSON_STRING, .depth = 1, .path = path, .text = SLICE("m"), .kept = true};
+        .event = JSON_SAW_STRING, .depth = 1, .path = path, .text = SLICE("m"), .kept = true};
     call_init(&call, CALL_CHAT, &dialect_openai, &arena);
     call_listen(&reader, &value);
     call_finish(&call);

@@ -11,16 +11,7 @@
 
 #include <cmocka.h>
 
-/* jansson has enumerators of the same names. */
-#define JSON_STRING JANSSON_STRING
-#define JSON_TRUE JANSSON_TRUE
-#define JSON_FALSE JANSSON_FALSE
-#define JSON_NULL JANSSON_NULL
 #include <jansson.h>
-#undef JSON_STRING
-#undef JSON_TRUE
-#undef JSON_FALSE
-#undef JSON_NULL
 
 #include "base/buffer.h"
 #include "base/hash.h"
@@ -436,7 +427,7 @@ struct last {
 static void keep_last(void *context, const struct json_value *value)
 {
     struct last *last = context;
-    if (value->event != JSON_STRING)
+    if (value->event != JSON_SAW_STRING)
         return;
     last->value = *value;
     last->key_len = value->path[0].len;
