@@ -11,7 +11,8 @@ void answer_root(struct exchange *x)
             return;
         }
     }
-    exchange_answer(x, 200, "application/json", SLICE("{\"name\":\"sallyport\",\"status\":\"ok\"}\n"));
+    exchange_answer(x, 200, "application/json",
+                    SLICE("{\"name\":\"sallyport\",\"status\":\"ok\"}\n"));
 }
 
 void answer_live(struct exchange *x)

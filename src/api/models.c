@@ -1,6 +1,6 @@
-/* The lists of models, in the dialect that was asked for, filtered to what the caller may use. What the
- * configuration lists is known; an upstream that lists nothing is asked. The hard problem: several
- * upstreams answer in their own time, and the client may go meanwhile (native_cancel). */
+/* The lists of models, in the dialect that was asked for, filtered to what the caller may use. What
+ * the configuration lists is known; an upstream that lists nothing is asked. The hard problem:
+ * several upstreams answer in their own time, and the client may go meanwhile (native_cancel). */
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -33,8 +33,8 @@ static const struct list_shape {
     const char *members;  /* the array's name */
     const char *id;       /* the member that names the model */
 } shapes[] = {
-    {&dialect_openai, "/v1/models", "data", "id"},
-    {&dialect_ollama, "/api/tags", "models", "name"},
+    {&dialect_openai, "/v1/models", "data",   "id"  },
+    {&dialect_ollama, "/api/tags",  "models", "name"},
 };
 
 static const struct list_shape *shape_of(const struct exchange *x)
@@ -61,7 +61,8 @@ static bool listed_already(json_t *list, const struct list_shape *shape, const c
 }
 
 /* Takes over `entry`. */
-static void add(const struct exchange *x, json_t *list, const struct list_shape *shape, json_t *entry)
+static void add(const struct exchange *x, json_t *list, const struct list_shape *shape,
+                json_t *entry)
 {
     const char *id = json_string_value(json_object_get(entry, shape->id));
     if (id && may_use(x, id) && !listed_already(list, shape, id))
@@ -134,7 +135,8 @@ static void answer_one(struct exchange *x, json_t *list, const struct list_shape
     json_t *entry, *found = NULL;
     json_array_foreach(list, i, entry)
     {
-        if (slice_equal(slice_of(json_string_value(json_object_get(entry, shape->id))), x->path_rest))
+        if (slice_equal(slice_of(json_string_value(json_object_get(entry, shape->id))),
+                        x->path_rest))
             found = json_incref(entry);
     }
     json_decref(list);
@@ -186,7 +188,8 @@ static void answer_listing(struct listing *listing)
         answer_json(x, json_pack("{s:o}", "models", list));
 }
 
-/* --- asking ------------------------------------------------------------------------------------- */
+/* --- asking -------------------------------------------------------------------------------------
+ */
 
 static void part_done(struct part *part)
 {
@@ -248,8 +251,9 @@ static enum err build_question(struct exchange *x, struct upstream *upstream, st
 {
     struct buffer out = BUFFER_OVER(x->worker->builder, BUILDER_BYTES);
     struct slice key = secret_reveal(&upstream->settings->api_key);
-    buffer_printf(&out, "GET %.*s%s HTTP/1.1\r\nHost: %s\r\n", SLICE_ARG(upstream->settings->url.base),
-                  shape_of(x)->question, upstream->authority);
+    buffer_printf(&out, "GET %.*s%s HTTP/1.1\r\nHost: %s\r\n",
+                  SLICE_ARG(upstream->settings->url.base), shape_of(x)->question,
+                  upstream->authority);
     if (key.len) {
         buffer_text(&out, upstream->kind == KIND_ANTHROPIC
                               ? "anthropic-version: 2023-06-01\r\nx-api-key: "
@@ -257,7 +261,8 @@ static enum err build_question(struct exchange *x, struct upstream *upstream, st
         buffer_append(&out, key);
         buffer_text(&out, "\r\n");
     }
-    buffer_printf(&out, "Accept-Encoding: identity\r\nX-Request-Id: %s\r\nVia: 1.1 sallyport\r\n\r\n",
+    buffer_printf(&out,
+                  "Accept-Encoding: identity\r\nX-Request-Id: %s\r\nVia: 1.1 sallyport\r\n\r\n",
                   x->request_id);
     *head = arena_copy(&x->arena, buffer_slice(&out));
     explicit_bzero(x->worker->builder, out.len);
@@ -300,7 +305,8 @@ void answer_model_list(struct exchange *x)
     }
     x->native_state = listing;
     x->native_cancel = cancel;
-    /* `waiting` holds one for ourselves, so that a part that fails at once does not answer early. */
+    /* `waiting` holds one for ourselves, so that a part that fails at once does not answer early.
+     */
     for (unsigned i = 0; i < snapshot->upstream_count; i++)
         if (parts[i].asked)
             upstream_request_start(&parts[i].request);

@@ -15,10 +15,10 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *does;
 } commands[] = {
-    {"serve", command_serve, "run the gateway"},
-    {"check", command_check, "validate the configuration; show effective values"},
-    {"key", command_key, "create, list, show and revoke API keys"},
-    {"version", command_version, "print version, build and linked libraries"},
+    {"serve",   command_serve,   "run the gateway"                                  },
+    {"check",   command_check,   "validate the configuration; show effective values"},
+    {"key",     command_key,     "create, list, show and revoke API keys"           },
+    {"version", command_version, "print version, build and linked libraries"        },
 };
 
 static void print_help(FILE *out)

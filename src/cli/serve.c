@@ -24,8 +24,10 @@ static const char usage[] =
     "Runs the gateway.\n"
     "\n"
     "  --config FILE           read this configuration file\n"
-    "  --listen ADDRESS        HOST:PORT, [V6]:PORT or unix:PATH (default 127.0.0.1:8080); may be repeated\n"
-    "  --upstream [KIND=]URL   the model server to guard; KIND is ollama, openai, anthropic, llama.cpp or\n"
+    "  --listen ADDRESS        HOST:PORT, [V6]:PORT or unix:PATH (default 127.0.0.1:8080); may be "
+    "repeated\n"
+    "  --upstream [KIND=]URL   the model server to guard; KIND is ollama, openai, anthropic, "
+    "llama.cpp or\n"
     "                          vllm, and is found by asking when it is left out; may be repeated\n"
     "  --preset NAME           standard or agents (larger bodies and limits, for coding agents)\n"
     "  --demo                  put the built-in demo model behind the gate\n"
@@ -50,9 +52,13 @@ struct server {
 static int read_arguments(struct server *server, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
-        {"upstream", required_argument, NULL, 'u'}, {"preset", required_argument, NULL, 'p'},
-        {"demo", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0},
+        {"config",           required_argument, NULL, 'c'},
+        {"listen",              required_argument, NULL, 'l'},
+        {"upstream",                  required_argument, NULL, 'u'},
+        {"preset",required_argument, NULL, 'p'},
+        {"demo",               no_argument, NULL, 'd'},
+        {"help",         no_argument, NULL, 'h'},
+        {0             },
     };
     struct config_arguments *arguments = &server->arguments;
     *arguments = (struct config_arguments){
@@ -116,21 +122,30 @@ static enum err open_store(struct server *server, struct faults *faults)
     const struct settings *settings = server->settings;
     enum err err = writer_lock_take(&server->lock, settings->store.directory);
     if (err == ERR_BUSY)
-        faults_add(faults, settings->store.directory, 0, "store.url",
-                   "another sallyport uses this data folder; stop it, or give this one a folder of its "
-                   "own");
+        faults_add(
+            faults, settings->store.directory, 0, "store.url",
+            "another sallyport uses this data folder; stop it, or give this one a folder of its "
+            "own");
     else if (err)
-        faults_add(faults, settings->store.directory, 0, "store.url", "cannot use the data folder: %s",
-                   strerror(errno));
+        faults_add(faults, settings->store.directory, 0, "store.url",
+                   "cannot use the data folder: %s", strerror(errno));
     TRY(err);
     return store_open(settings->store.path, &server->store, faults);
+}
+
+/* When a key was last used is worth knowing, but not worth a wait for the disk on each request. */
+static void save_uses(void *context)
+{
+    struct server *server = context;
+    if (keyring_save_uses(server->keyring, server->store) != OK)
+        log_error(
+            "when keys were last used could not be saved; the store is tried again in a minute");
 }
 
 static enum err make(struct server *server, struct faults *faults)
 {
     TRY(config_load(&server->arguments, &server->settings, faults));
     struct settings *settings = server->settings;
-    log_set_level(settings->log.level);
     TRY(open_store(server, faults));
     server->keyring = keyring_create(gateway_grace, &server->gateway);
     if (!server->keyring)
@@ -145,6 +160,8 @@ static enum err make(struct server *server, struct faults *faults)
         .routes = api_routes(),
         .list_models = answer_model_list,
         .version = SALLYPORT_VERSION,
+        .chore = save_uses,
+        .chore_context = server,
     };
     return gateway_create(&parts, &server->gateway, faults);
 }
@@ -154,8 +171,8 @@ static void take_apart(struct server *server)
     control_stop(server->control);
     gateway_destroy(server->gateway);
     server->gateway = NULL;
-    if (server->keyring && server->store && keyring_save_uses(server->keyring, server->store) != OK)
-        fputs("sallyport: when keys were last used could not be saved\n", stderr);
+    if (server->keyring && server->store)
+        save_uses(server);
     recorder_destroy(server->recorder);
     keyring_destroy(server->keyring);
     store_close(server->store);
@@ -163,7 +180,8 @@ static void take_apart(struct server *server)
     settings_unref(server->settings);
 }
 
-/* --- what a person sees ------------------------------------------------------------------------- */
+/* --- what a person sees -------------------------------------------------------------------------
+ */
 
 static void print_listeners(const struct server *server)
 {
@@ -185,8 +203,8 @@ static enum err print_demo(struct server *server)
         .name = SLICE("demo"),
         .permissions = READ_MODELS | RUN_INFERENCE | USE_STREAMING | READ_METRICS,
     };
-    TRY(keyring_create_key(server->keyring, server->store, &request, clock_wall_us() / SECOND_US, &plain,
-                           &key));
+    TRY(keyring_create_key(server->keyring, server->store, &request, clock_wall_us() / SECOND_US,
+                           &plain, &key));
     gateway_print_listener(server->gateway, 0, &address);
     struct slice text = secret_reveal(&plain);
     const char *at = buffer_text_of(&address);
@@ -194,7 +212,9 @@ static enum err print_demo(struct server *server)
            "A chat:\n\n"
            "  curl http://%s/v1/chat/completions -H 'Authorization: Bearer %.*s' "
            "-H 'Content-Type: application/json' "
-           "-d '{\"model\":\"sallyport-demo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
+           "-d "
+           "'{\"model\":\"sallyport-demo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]"
+           "}'\n\n"
            "The same, streamed:\n\n"
            "  curl -N http://%s/v1/chat/completions -H 'Authorization: Bearer %.*s' "
            "-H 'Content-Type: application/json' "
@@ -233,7 +253,8 @@ int command_serve(int argc, char **argv)
     enum err err = make(&server, &faults);
     print_faults(&faults);
     if (!err) {
-        server.control = control_serve(server.settings->store.directory, server.store, server.keyring);
+        server.control =
+            control_serve(server.settings->store.directory, server.store, server.keyring);
         err = server.control ? gateway_start(server.gateway) : ERR_IO;
         if (!server.control)
             fprintf(stderr, "sallyport: cannot open the control socket in %s: %s\n",

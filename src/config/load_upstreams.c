@@ -87,7 +87,7 @@ static bool any_variable(struct load *load, bool only_url, char name[OPTION_NAME
                 return true;
         if (option->type != OPTION_SECRET)
             continue;
-        strcat(name, "_FILE"); /* option_own_name leaves room for it */
+        memcpy(name + strlen(name), "_FILE", sizeof "_FILE"); /* option_own_name leaves room */
         for (unsigned n = 0; n < COUNT_OF(layers); n++)
             if (variables_find(layers[n], name, &found))
                 return true;

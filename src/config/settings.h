@@ -1,6 +1,6 @@
-/* The settings: what the option table (option.c) fills from defaults, preset, TOML, secret files, .env,
- * environment and command line, in that order. Plain values with units in their names; immutable once
- * loaded. `config_load` owns all memory; settings_unref frees it. */
+/* The settings: what the option table (option.c) fills from defaults, preset, TOML, secret files,
+ * .env, environment and command line, in that order. Plain values with units in their names;
+ * immutable once loaded. `config_load` owns all memory; settings_unref frees it. */
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
 
@@ -73,8 +73,8 @@ struct settings {
         bool api_key_enabled;
     } security;
     struct {
-        struct rate ip, key; /* bursts included */
-        bool ip_counts_all;  /* limits.ip_counts = "all" */
+        struct rate ip, key;                                    /* bursts included */
+        bool ip_counts_all;                                     /* limits.ip_counts = "all" */
         uint64_t connections_per_ip, requests_in_flight_per_ip; /* 0: no bound */
     } limits;
     struct {
@@ -98,8 +98,8 @@ struct settings {
     } log;
     struct upstream_settings *upstreams;
     unsigned upstream_count;
-    bool demo;       /* serve --demo */
-    char *file;      /* the configuration file read, or NULL */
+    bool demo;               /* serve --demo */
+    char *file;              /* the configuration file read, or NULL */
     struct origins *origins; /* where each value came from: config/load.h */
     atomic_uint references;
     struct arena arena; /* owns everything above but the secrets */

@@ -7,11 +7,11 @@
 static const struct {
     struct slice name, value;
 } always[] = {
-    {SLICE("X-Content-Type-Options"), SLICE("nosniff")},
-    {SLICE("X-Frame-Options"), SLICE("DENY")},
-    {SLICE("Referrer-Policy"), SLICE("no-referrer")},
+    {SLICE("X-Content-Type-Options"),  SLICE("nosniff")                                   },
+    {SLICE("X-Frame-Options"),         SLICE("DENY")                                      },
+    {SLICE("Referrer-Policy"),         SLICE("no-referrer")                               },
     {SLICE("Content-Security-Policy"), SLICE("default-src 'none'; frame-ancestors 'none'")},
-    {SLICE("Cache-Control"), SLICE("no-store")},
+    {SLICE("Cache-Control"),           SLICE("no-store")                                  },
 };
 
 typedef void each_fn(void *context, struct slice name, struct slice value);
@@ -62,7 +62,8 @@ static void upstream_fields(const struct response_head *head, each_fn *each, voi
     }
 }
 
-void answer_each_field(struct exchange *x, const struct answer *answer, each_fn *each, void *context)
+void answer_each_field(struct exchange *x, const struct answer *answer, each_fn *each,
+                       void *context)
 {
     each(context, SLICE("Date"), worker_date(x->worker));
     if (answer->content_type.len)

@@ -18,9 +18,9 @@ struct answer {
     bool event_stream;                    /* tells an outer nginx not to buffer */
 };
 
-/* Calls `each` for every field of the answer but the framing ones (Content-Length, Transfer-Encoding,
- * Connection), in order: what the contract promises on every answer, then the upstream's own. Names are
- * as HTTP/1 spells them. Values never hold a control byte. */
+/* Calls `each` for every field of the answer but the framing ones (Content-Length,
+ * Transfer-Encoding, Connection), in order: what the contract promises on every answer, then the
+ * upstream's own. Names are as HTTP/1 spells them. Values never hold a control byte. */
 void answer_each_field(struct exchange *x, const struct answer *answer,
                        void (*each)(void *context, struct slice name, struct slice value),
                        void *context);

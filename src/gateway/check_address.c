@@ -1,5 +1,5 @@
-/* Where the request comes from: how much that address may ask at all. Comes first, so that a flood costs
- * us no more than this. */
+/* Where the request comes from: how much that address may ask at all. Comes first, so that a flood
+ * costs us no more than this. */
 #include "gateway/gate.h"
 
 void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict)
@@ -7,7 +7,8 @@ void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict)
     if (verdict->limit == 0)
         return;
     /* Least remaining share: a/b < c/d without dividing. */
-    if (!x->has_shown || verdict->remaining * x->shown.limit < x->shown.remaining * verdict->limit) {
+    if (!x->has_shown ||
+        verdict->remaining * x->shown.limit < x->shown.remaining * verdict->limit) {
         x->shown = *verdict;
         x->has_shown = true;
     }

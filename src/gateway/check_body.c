@@ -1,6 +1,6 @@
 /* What is sent along: the type, the size, and every byte of it as strict JSON. The body is read and
- * scanned as it arrives (exchange_feed_body) and waits in pooled blocks; the very bytes that were checked
- * are the ones that go upstream. */
+ * scanned as it arrives (exchange_feed_body) and waits in pooled blocks; the very bytes that were
+ * checked are the ones that go upstream. */
 #include "base/log.h"
 #include "gateway/gate.h"
 
@@ -18,7 +18,8 @@ static bool is_json(struct slice type)
 static enum verdict check_head(struct exchange *x)
 {
     const struct request_head *head = x->head;
-    if (head->content_encoding.ptr && !slice_equal_nocase(head->content_encoding, SLICE("identity")))
+    if (head->content_encoding.ptr &&
+        !slice_equal_nocase(head->content_encoding, SLICE("identity")))
         return refuse(x, REFUSE_CONTENT_ENCODING);
     if (!head->content_type.ptr || !is_json(head->content_type))
         return refuse(x, REFUSE_CONTENT_TYPE);
@@ -28,11 +29,12 @@ static enum verdict check_head(struct exchange *x)
 static enum verdict too_large(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
-    return refuse_with(x, REFUSE_BODY_TOO_LARGE, NULL,
-                       "The request body is larger than %llu bytes, the limit that server.max_body sets "
-                       "(preset \"%s\").",
-                       (unsigned long long)settings->server.max_body_bytes,
-                       settings->server.preset == PRESET_AGENTS ? "agents" : "standard");
+    return refuse_with(
+        x, REFUSE_BODY_TOO_LARGE, NULL,
+        "The request body is larger than %llu bytes, the limit that server.max_body sets "
+        "(preset \"%s\").",
+        (unsigned long long)settings->server.max_body_bytes,
+        settings->server.preset == PRESET_AGENTS ? "agents" : "standard");
 }
 
 enum verdict check_body(struct exchange *x)
@@ -43,7 +45,8 @@ enum verdict check_body(struct exchange *x)
     if (x->scan)
         return WAIT; /* it is on its way */
     bool wants_body = x->endpoint && x->endpoint->call != CALL_NONE;
-    bool has_body = head->chunked || (head->content_length != HTTP_NO_LENGTH && head->content_length);
+    bool has_body =
+        head->chunked || (head->content_length != HTTP_NO_LENGTH && head->content_length);
     if (!wants_body) {
         if (has_body)
             return refuse_with(x, REFUSE_BAD_REQUEST, NULL, "This endpoint takes no request body.");

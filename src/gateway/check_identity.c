@@ -1,6 +1,6 @@
-/* Who is calling. A request carries at most one identity; what is presented is either good or refused,
- * never passed over for something weaker. There is no "empty success": `principal.known` is set in one
- * place, after the keyring said OK. */
+/* Who is calling. A request carries at most one identity; what is presented is either good or
+ * refused, never passed over for something weaker. There is no "empty success": `principal.known`
+ * is set in one place, after the keyring said OK. */
 #include "base/clock.h"
 #include "gateway/gate.h"
 
@@ -20,8 +20,8 @@ static enum err bearer(struct slice field, struct slice *credential)
     return OK;
 }
 
-/* Collects what the request presents. Two different credentials are ambiguous: which of them a server
- * behind us, or a log reader, would believe is anybody's guess. */
+/* Collects what the request presents. Two different credentials are ambiguous: which of them a
+ * server behind us, or a log reader, would believe is anybody's guess. */
 static enum verdict find_credential(struct exchange *x, struct slice *credential, bool *presented)
 {
     const struct request_head *head = x->head;
@@ -57,7 +57,8 @@ static enum verdict know(struct exchange *x, struct api_key *key, permissions gr
     if (key) {
         struct rate_verdict verdict = rate_peek(x->worker->shared->rates, key->rate_hash,
                                                 &settings->limits.key, x->worker->loop.now_us);
-        exchange_show_limit(x, &verdict); /* also on the answers of the checkpoints before check_limit */
+        exchange_show_limit(
+            x, &verdict); /* also on the answers of the checkpoints before check_limit */
     }
     return PASS;
 }

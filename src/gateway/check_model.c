@@ -1,6 +1,6 @@
-/* Which model, and which upstream has it. What only the body shows is checked here: the model against
- * the key's list, and whether the caller may stream. A model that does not exist and one that this key
- * may not use get the same answer, so that nobody can list what others have. */
+/* Which model, and which upstream has it. What only the body shows is checked here: the model
+ * against the key's list, and whether the caller may stream. A model that does not exist and one
+ * that this key may not use get the same answer, so that nobody can list what others have. */
 #include "gateway/gate.h"
 
 static enum verdict check_call(struct exchange *x)
@@ -10,20 +10,24 @@ static enum verdict check_call(struct exchange *x)
     case CALL_FINE:
         break;
     case CALL_NOT_OBJECT:
-        return refuse_with(x, REFUSE_BAD_PARAMETER, NULL, "The request body must be a JSON object.");
+        return refuse_with(x, REFUSE_BAD_PARAMETER, NULL,
+                           "The request body must be a JSON object.");
     case CALL_MODEL_MISSING:
         return refuse_with(x, REFUSE_BAD_PARAMETER, call->param, "\"model\" is required.");
     case CALL_MODEL_TYPE:
         return refuse_with(x, REFUSE_BAD_PARAMETER, call->param,
                            "\"model\" must be a string of 1 to 256 printable characters.");
     case CALL_MODEL_NAME:
-        return refuse_with(x, REFUSE_BAD_PARAMETER, call->param,
-                           "Write \"model\" in lower case: servers differ on which spelling counts.");
+        return refuse_with(
+            x, REFUSE_BAD_PARAMETER, call->param,
+            "Write \"model\" in lower case: servers differ on which spelling counts.");
     case CALL_STREAM_NAME:
-        return refuse_with(x, REFUSE_BAD_PARAMETER, call->param,
-                           "Write \"stream\" in lower case: servers differ on which spelling counts.");
+        return refuse_with(
+            x, REFUSE_BAD_PARAMETER, call->param,
+            "Write \"stream\" in lower case: servers differ on which spelling counts.");
     case CALL_STREAM_TYPE:
-        return refuse_with(x, REFUSE_BAD_PARAMETER, call->param, "\"stream\" must be true or false.");
+        return refuse_with(x, REFUSE_BAD_PARAMETER, call->param,
+                           "\"stream\" must be true or false.");
     }
     const struct api_key *key = x->principal.key;
     if (call->has_model && key && !api_key_may_use_model(key, call->model))

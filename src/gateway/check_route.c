@@ -1,5 +1,6 @@
-/* What is asked for: resolves method and path to a native route or to an endpoint of the allow-list.
- * Refuses little, so that a caller without a credential learns nothing about what exists. */
+/* What is asked for: resolves method and path to a native route or to an endpoint of the
+ * allow-list. Refuses little, so that a caller without a credential learns nothing about what
+ * exists. */
 #include "gateway/gate.h"
 
 static void find_native(struct exchange *x, enum http_method method)

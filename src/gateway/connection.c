@@ -1,6 +1,7 @@
-/* The reading side of a client's connection; http1_front.c is the writing side. The hard problem is that
- * bytes arrive in any pieces while at most one exchange is looked at: what belongs to later requests
- * waits in `in` (or still lies in the worker's scratch as `pending`) and is not parsed before its time. */
+/* The reading side of a client's connection; http1_front.c is the writing side. The hard problem is
+ * that bytes arrive in any pieces while at most one exchange is looked at: what belongs to later
+ * requests waits in `in` (or still lies in the worker's scratch as `pending`) and is not parsed
+ * before its time. */
 #include "gateway/connection.h"
 
 #include "base/clock.h"
@@ -8,7 +9,7 @@
 #include "gateway/gate.h"
 
 enum {
-    REQUESTS_PER_TURN = 16,        /* pipelined ones; then other connections have their turn */
+    REQUESTS_PER_TURN = 16, /* pipelined ones; then other connections have their turn */
     BODY_BYTES_PER_TURN = 256 * 1024,
     LINGER_BYTES = 32 * 1024 * 1024, /* CONTRACT 10 */
     LINGER_US = 5 * 1000 * 1000,
@@ -51,10 +52,11 @@ void connection_close(struct connection *c)
     worker_bury(worker, &c->grave, release);
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
-/* One read into the scratch, or behind what `in` holds. False: nothing came (and perhaps the connection
- * is closed). */
+/* One read into the scratch, or behind what `in` holds. False: nothing came (and perhaps the
+ * connection is closed). */
 static bool read_some(struct connection *c)
 {
     if (!c->readable)
@@ -65,7 +67,8 @@ static bool read_some(struct connection *c)
         connection_close(c);
         return false;
     }
-    enum err err = stream_read(&c->stream, room, c->in.len ? IN_EXTRA_BYTES / 4 : SCRATCH_BYTES, &n);
+    enum err err =
+        stream_read(&c->stream, room, c->in.len ? IN_EXTRA_BYTES / 4 : SCRATCH_BYTES, &n);
     c->readable = err == OK ? !c->stream.drained || c->hung_up : false;
     if (err == ERR_AGAIN)
         return false;
@@ -108,7 +111,8 @@ static bool keep_pending(struct connection *c)
     return !c->in.failed;
 }
 
-/* --- heads -------------------------------------------------------------------------------------- */
+/* --- heads --------------------------------------------------------------------------------------
+ */
 
 static void begin(struct connection *c, struct exchange *x)
 {
@@ -120,8 +124,7 @@ static void begin(struct connection *c, struct exchange *x)
 
 static bool refuse_unread(struct connection *c, enum refusal refusal, enum http_fault fault)
 {
-    struct exchange *x =
-        exchange_create_faulty(c->worker, &front_http1, c, &c->peer, unread(c));
+    struct exchange *x = exchange_create_faulty(c->worker, &front_http1, c, &c->peer, unread(c));
     c->head_incomplete = false;
     if (!x) {
         connection_close(c);
@@ -145,18 +148,20 @@ static bool read_head(struct connection *c)
     struct slice bytes = unread(c);
     enum http_fault fault;
     size_t used;
-    enum err err = request_head_parse(bytes, &c->worker->use->snapshot->limits, head, &used, &fault);
+    enum err err =
+        request_head_parse(bytes, &c->worker->use->snapshot->limits, head, &used, &fault);
     if (err == ERR_AGAIN) {
         if (!c->head_incomplete)
-            arm(c, worker_settings(c->worker)->server.header_timeout_us); /* from the first byte on */
+            arm(c,
+                worker_settings(c->worker)->server.header_timeout_us); /* from the first byte on */
         c->head_incomplete = true;
         return keep_pending(c);
     }
     c->head_incomplete = false;
     if (err)
         return refuse_unread(c, refusal_of_http_fault(fault), fault);
-    struct exchange *x = exchange_create(c->worker, &front_http1, c, &c->peer, head,
-                                         slice_to(bytes, used));
+    struct exchange *x =
+        exchange_create(c->worker, &front_http1, c, &c->peer, head, slice_to(bytes, used));
     if (!x) {
         connection_close(c);
         return false;
@@ -168,7 +173,8 @@ static bool read_head(struct connection *c)
     return true;
 }
 
-/* --- bodies ------------------------------------------------------------------------------------- */
+/* --- bodies -------------------------------------------------------------------------------------
+ */
 
 /* A body of known length goes straight into the block it will be sent from. */
 static bool read_in_place(struct connection *c, struct exchange *x, enum err *err, size_t *n)
@@ -236,7 +242,8 @@ static bool read_body(struct connection *c)
     return false;
 }
 
-/* --- lingering ---------------------------------------------------------------------------------- */
+/* --- lingering ----------------------------------------------------------------------------------
+ */
 
 /* Reads and throws away, unparsed, so that the client sees our answer and not a reset. */
 static void linger(struct connection *c)
@@ -262,7 +269,8 @@ static void linger(struct connection *c)
     }
 }
 
-/* --- turns -------------------------------------------------------------------------------------- */
+/* --- turns --------------------------------------------------------------------------------------
+ */
 
 static void turn(struct connection *c)
 {
@@ -347,7 +355,8 @@ static void on_time(struct timer *timer)
     }
 }
 
-/* --- beginning and end -------------------------------------------------------------------------- */
+/* --- beginning and end --------------------------------------------------------------------------
+ */
 
 static bool over_cap(struct connection *c)
 {
@@ -396,7 +405,8 @@ void connection_start(struct worker *worker, int fd, const struct address *peer)
 void connections_drain(struct worker *worker)
 {
     worker->draining = true;
-    LIST_EACH(link, &worker->all_connections) {
+    LIST_EACH(link, &worker->all_connections)
+    {
         struct connection *c = LIST_OF(link, struct connection, link);
         if (c->state == CONNECTION_LINGERING ||
             (c->state == CONNECTION_HEAD && !c->head_incomplete && !c->in.len))

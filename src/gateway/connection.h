@@ -1,5 +1,5 @@
-/* A client's HTTP/1 connection: reads heads and bodies, carries one exchange after the other, writes
- * their answers. An idle connection owns no buffers. */
+/* A client's HTTP/1 connection: reads heads and bodies, carries one exchange after the other,
+ * writes their answers. An idle connection owns no buffers. */
 #ifndef GATEWAY_CONNECTION_H
 #define GATEWAY_CONNECTION_H
 
@@ -37,8 +37,8 @@ struct connection {
     bool head_incomplete; /* all of `in` was looked at */
     bool cap_counted;
     bool answer_chunked, answer_ended, keep_alive;
-    bool in_turn;         /* connection_turn is on the stack and goes on by itself */
-    bool broken;          /* an answer could not be kept: nothing more is written */
+    bool in_turn;           /* connection_turn is on the stack and goes on by itself */
+    bool broken;            /* an answer could not be kept: nothing more is written */
     unsigned turn_requests; /* heads read in this turn */
 };
 

@@ -5,8 +5,8 @@
 #include "io/stream.h"
 #include "llm/demo.h"
 
-/* The longest piece of an answer is an embedding; a reader that is slow stops the demo, as it would a
- * real server. */
+/* The longest piece of an answer is an embedding; a reader that is slow stops the demo, as it would
+ * a real server. */
 enum { ANSWER_PIECE_MAX = 1 << 20 };
 
 struct demo_peer {
@@ -127,5 +127,5 @@ enum err demo_peer_start(struct worker *worker, int fd)
 void demo_peers_finish(struct worker *worker)
 {
     LIST_EACH(link, &worker->demo_peers)
-        close_peer(LIST_OF(link, struct demo_peer, link));
+    close_peer(LIST_OF(link, struct demo_peer, link));
 }

@@ -72,16 +72,17 @@ static struct slice line_for_record(const struct request_head *head)
     return slice_to(head->line, (size_t)(head->query.ptr - head->line.ptr));
 }
 
-struct exchange *exchange_create(struct worker *worker, const struct front *front, void *front_owner,
-                                 const struct address *client, const struct request_head *head,
-                                 struct slice head_bytes)
+struct exchange *exchange_create(struct worker *worker, const struct front *front,
+                                 void *front_owner, const struct address *client,
+                                 const struct request_head *head, struct slice head_bytes)
 {
     struct exchange *x = create(worker, front, front_owner, client);
     if (!x)
         return NULL;
     struct slice bytes = arena_copy(&x->arena, head_bytes);
     /* Only as far as there are fields: the struct has room for a hundred. */
-    size_t size = offsetof(struct request_head, fields) + head->field_count * sizeof head->fields[0];
+    size_t size =
+        offsetof(struct request_head, fields) + head->field_count * sizeof head->fields[0];
     struct request_head *copy = bytes.ptr ? arena_alloc(&x->arena, size) : NULL;
     if (!copy) {
         exchange_end(x);
@@ -117,7 +118,8 @@ struct exchange *exchange_create_faulty(struct worker *worker, const struct fron
     return x;
 }
 
-/* --- refusing ----------------------------------------------------------------------------------- */
+/* --- refusing -----------------------------------------------------------------------------------
+ */
 
 enum verdict refuse(struct exchange *x, enum refusal refusal)
 {
@@ -185,7 +187,8 @@ void exchange_refuse(struct exchange *x)
     x->front->finish(x);
 }
 
-void exchange_answer(struct exchange *x, unsigned status, const char *content_type, struct slice body)
+void exchange_answer(struct exchange *x, unsigned status, const char *content_type,
+                     struct slice body)
 {
     struct answer answer = {
         .status = status,
@@ -200,7 +203,8 @@ void exchange_answer(struct exchange *x, unsigned status, const char *content_ty
     x->front->finish(x);
 }
 
-/* --- the body ----------------------------------------------------------------------------------- */
+/* --- the body -----------------------------------------------------------------------------------
+ */
 
 static void release_scan(struct exchange *x)
 {
@@ -312,7 +316,8 @@ enum err exchange_take_body(struct exchange *x, struct slice read_in_place)
     return x->body_left ? OK : complete(x);
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end ------------------------------------------------------------------------------------
+ */
 
 void exchange_unblocked(struct exchange *x)
 {
@@ -358,7 +363,9 @@ static void record(struct exchange *x)
         .tokens_out = UINT64_MAX,
         .streamed = x->streaming,
         .incomplete = broken,
-        .decision = x->refusal ? refusal_get(x->refusal)->reason : broken ? "client_gone" : "pass",
+        .decision = x->refusal ? refusal_get(x->refusal)->reason
+                    : broken   ? "client_gone"
+                               : "pass",
     };
     record_exchange(x->worker->ring, &record);
 }

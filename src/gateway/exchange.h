@@ -1,6 +1,7 @@
-/* An exchange: one request and its answer (RFC 9110, section 3.4), whatever protocol carries it. It is
- * made when a head was read, walks through the checkpoints of gate.c, is answered, and is written down.
- * It lives on one worker's loop and owns its arena, its body and its part of the upstream's slots. */
+/* An exchange: one request and its answer (RFC 9110, section 3.4), whatever protocol carries it. It
+ * is made when a head was read, walks through the checkpoints of gate.c, is answered, and is
+ * written down. It lives on one worker's loop and owns its arena, its body and its part of the
+ * upstream's slots. */
 #ifndef GATEWAY_EXCHANGE_H
 #define GATEWAY_EXCHANGE_H
 
@@ -57,16 +58,16 @@ struct exchange {
     struct worker *worker;
     struct snapshot_use *use;
     const struct front *front;
-    void *front_owner;      /* the connection, or the HTTP/2 stream; NULL once the client is gone */
+    void *front_owner; /* the connection, or the HTTP/2 stream; NULL once the client is gone */
     struct arena arena;
 
     /* The request. */
     const struct request_head *head; /* slices into the arena */
     struct address client;
-    uint64_t client_hash;   /* of the address's identity: for limits and caps */
+    uint64_t client_hash; /* of the address's identity: for limits and caps */
     char request_id[33];
     uint64_t began_us, began_wall_us;
-    bool fault_in_head;     /* the head could not be read: `head` is NULL */
+    bool fault_in_head;        /* the head could not be read: `head` is NULL */
     struct slice request_line; /* for the record; redacted where needed */
 
     /* What the checkpoints found out. */
@@ -85,7 +86,7 @@ struct exchange {
 
     /* The body. */
     bool has_body, body_complete;
-    uint64_t body_left;     /* of a Content-Length */
+    uint64_t body_left; /* of a Content-Length */
     struct chunked chunked;
     struct body body;
     struct body_scan *scan;
@@ -103,11 +104,12 @@ struct exchange {
     unsigned status;
     bool head_only, streaming, body_forbidden;
     uint64_t body_bytes_sent;
-    struct events events;   /* watches a stream's framing */
-    void *native_state;     /* a native handler's own, in the arena */
-    void (*native_cancel)(struct exchange *x); /* the client is gone: stop what was begun; or NULL */
+    struct events events; /* watches a stream's framing */
+    void *native_state;   /* a native handler's own, in the arena */
+    void (*native_cancel)(
+        struct exchange *x); /* the client is gone: stop what was begun; or NULL */
 
-    char memory[2048];      /* the arena's first piece */
+    char memory[2048]; /* the arena's first piece */
 };
 
 static inline struct settings *exchange_settings(const struct exchange *x)
@@ -116,16 +118,16 @@ static inline struct settings *exchange_settings(const struct exchange *x)
 }
 
 /* `head` is copied. Begins nothing yet. NULL: no memory. */
-struct exchange *exchange_create(struct worker *worker, const struct front *front, void *front_owner,
-                                 const struct address *client, const struct request_head *head,
-                                 struct slice head_bytes);
+struct exchange *exchange_create(struct worker *worker, const struct front *front,
+                                 void *front_owner, const struct address *client,
+                                 const struct request_head *head, struct slice head_bytes);
 /* For a head that could not be read, so that its refusal has an id and a record. */
 struct exchange *exchange_create_faulty(struct worker *worker, const struct front *front,
                                         void *front_owner, const struct address *client,
                                         struct slice first_bytes);
 
-/* Does a query carry something that looks like a key? Such a request is refused, and its query is not
- * written down. */
+/* Does a query carry something that looks like a key? Such a request is refused, and its query is
+ * not written down. */
 bool query_holds_key(struct slice query);
 
 /* Sets how to refuse; returns REFUSE, for `return refuse(x, REFUSE_...)`. */
@@ -138,7 +140,8 @@ void exchange_refuse(struct exchange *x);
 /* Bytes of the request's body, as framed on the wire. ERR_SYNTAX: x->refusal is set. `*used` is how
  * many belong to this body. Sets body_complete. */
 enum err exchange_feed_body(struct exchange *x, struct slice bytes, size_t *used) MUST_CHECK;
-/* `n` bytes were read straight into the body's room; they are scanned. Content-Length bodies only. */
+/* `n` bytes were read straight into the body's room; they are scanned. Content-Length bodies only.
+ */
 enum err exchange_take_body(struct exchange *x, struct slice read_in_place) MUST_CHECK;
 /* Makes the scanner and checks limits; REFUSE_... set on error. Called by check_body. */
 enum err exchange_begin_body(struct exchange *x) MUST_CHECK;
@@ -151,6 +154,7 @@ void exchange_unblocked(struct exchange *x);
 void exchange_end(struct exchange *x);
 
 /* Answers of native handlers: a whole body. */
-void exchange_answer(struct exchange *x, unsigned status, const char *content_type, struct slice body);
+void exchange_answer(struct exchange *x, unsigned status, const char *content_type,
+                     struct slice body);
 
 #endif

@@ -1,10 +1,11 @@
-/* An exchange that a model server answers: the request's head is written anew (nothing of the client's
- * passes that was not meant to), its body goes as it was checked, and the answer is handed on piece by
- * piece as it comes. */
+/* An exchange that a model server answers: the request's head is written anew (nothing of the
+ * client's passes that was not meant to), its body goes as it was checked, and the answer is handed
+ * on piece by piece as it comes. */
 #include "base/log.h"
 #include "gateway/gate.h"
 
-/* --- the request -------------------------------------------------------------------------------- */
+/* --- the request --------------------------------------------------------------------------------
+ */
 
 static void line(struct buffer *out, struct slice name, struct slice value)
 {
@@ -79,7 +80,8 @@ static enum err build_head(struct exchange *x)
     return x->request.head.ptr ? OK : ERR_MEMORY;
 }
 
-/* --- the answer --------------------------------------------------------------------------------- */
+/* --- the answer ---------------------------------------------------------------------------------
+ */
 
 static struct exchange *exchange_of(struct upstream_request *request)
 {
@@ -116,8 +118,9 @@ static enum refusal judge_status(unsigned status)
         return REFUSE_NONE;
     }
     /* Redirects are never followed, and never shown: they tell what is behind the gate. */
-    return (status >= 200 && status < 300) || (status >= 400 && status < 500) ? REFUSE_NONE
-                                                                             : REFUSE_UPSTREAM_BROKEN;
+    return (status >= 200 && status < 300) || (status >= 400 && status < 500)
+               ? REFUSE_NONE
+               : REFUSE_UPSTREAM_BROKEN;
 }
 
 static enum event_framing framing_of(struct slice type)
@@ -144,8 +147,8 @@ static void on_head(struct upstream_request *request, const struct response_head
         !slice_equal_nocase(head->content_encoding, SLICE("identity")))
         refusal = REFUSE_UPSTREAM_BROKEN; /* we asked for identity, and must be able to read it */
     if (refusal) {
-        log_warning("upstream %s answered %u to request %s", x->upstream->settings->name, head->status,
-                    x->request_id);
+        log_warning("upstream %s answered %u to request %s", x->upstream->settings->name,
+                    head->status, x->request_id);
         fail(x, refusal);
         return;
     }

@@ -1,5 +1,5 @@
-/* The gate: the table of checkpoints that every exchange passes, in order. The page to read first is
- * gate.c. */
+/* The gate: the table of checkpoints that every exchange passes, in order. The page to read first
+ * is gate.c. */
 #ifndef GATEWAY_GATE_H
 #define GATEWAY_GATE_H
 

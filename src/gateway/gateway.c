@@ -1,5 +1,5 @@
-/* See gateway.h. The supervisor has a loop of its own, so that a reload or a slow signal never holds up
- * a request; it talks to the workers through their mailboxes only. */
+/* See gateway.h. The supervisor has a loop of its own, so that a reload or a slow signal never
+ * holds up a request; it talks to the workers through their mailboxes only. */
 #include "gateway/gateway.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@ enum {
     RATE_CELLS = 1 << 18, /* 4 MiB: a quarter of a million callers at once */
     DRAIN_LOOK_US = 20 * 1000,
     PROBE_EVERY_US = 5 * 1000 * 1000,
+    CHORE_EVERY_US = 60 * 1000 * 1000,
 };
 
 struct gateway {
@@ -32,16 +33,19 @@ struct gateway {
     unsigned worker_count, started_count;
     struct loop loop;
     struct watch signals;
-    struct timer drain_timer, probe_timer;
+    struct timer drain_timer, probe_timer, chore_timer;
     uint64_t drain_until_us;
-    struct job probe_job;
-    bool probing, draining;
-    struct settings *probed;      /* the settings that the probe looks at; a reference */
-    enum upstream_kind *kinds;    /* of the current settings' upstreams; KIND_ASK: not known */
-    enum upstream_kind *found;    /* what the probe found, in the same order */
+    struct job probe_job, chore_job;
+    void (*chore)(void *context);
+    void *chore_context;
+    bool probing, draining, at_chore;
+    struct settings *probed;   /* the settings that the probe looks at; a reference */
+    enum upstream_kind *kinds; /* of the current settings' upstreams; KIND_ASK: not known */
+    enum upstream_kind *found; /* what the probe found, in the same order */
 };
 
-/* --- telling the workers ------------------------------------------------------------------------ */
+/* --- telling the workers ------------------------------------------------------------------------
+ */
 
 struct order {
     struct message message;
@@ -118,7 +122,8 @@ void gateway_grace(void *context)
     struct gateway *gateway = *(struct gateway **)context;
     if (!gateway || gateway->started_count == 0)
         return;
-    struct grace grace = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, gateway->started_count};
+    struct grace grace = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+                          gateway->started_count};
     for (unsigned i = 0; i < gateway->started_count; i++)
         while (!tell(gateway, i, (struct order){.act = act_grace, .grace = &grace}))
             usleep(1000);
@@ -130,7 +135,8 @@ void gateway_grace(void *context)
     pthread_mutex_destroy(&grace.lock);
 }
 
-/* --- configuration ------------------------------------------------------------------------------ */
+/* --- configuration ------------------------------------------------------------------------------
+ */
 
 static void log_faults(const struct faults *faults, const char *before)
 {
@@ -170,7 +176,8 @@ static void plan_probe(struct gateway *gateway)
         timer_arm(&gateway->loop, &gateway->probe_timer, gateway->loop.now_us + PROBE_EVERY_US);
 }
 
-/* Room for what is found out about `settings`; what the running configuration knows is carried over. */
+/* Room for what is found out about `settings`; what the running configuration knows is carried
+ * over. */
 static enum upstream_kind *kinds_of(const struct gateway *gateway, const struct settings *settings)
 {
     enum upstream_kind *kinds = calloc(settings->upstream_count + 1, sizeof *kinds);
@@ -206,7 +213,7 @@ static void reload(struct gateway *gateway)
     log_faults(&faults, "");
     if (fixed.len)
         log_warning("these changes need a restart: %.*s", SLICE_ARG(buffer_slice(&fixed)));
-    log_set_level(settings->log.level);
+    recorder_configure(gateway->shared.recorder, settings);
     free(gateway->kinds);
     gateway->kinds = kinds;
     use_snapshot(gateway, snapshot);
@@ -236,7 +243,8 @@ static void probe_done(struct job *job)
     }
     AUTO(faults) faults = {0};
     struct snapshot *snapshot;
-    if (news && snapshot_create(settings, gateway->snapshot, gateway->kinds, &snapshot, &faults) == OK) {
+    if (news &&
+        snapshot_create(settings, gateway->snapshot, gateway->kinds, &snapshot, &faults) == OK) {
         use_snapshot(gateway, snapshot);
         for (unsigned i = 0; i < snapshot->upstream_count; i++)
             log_info("upstream %s is %s", snapshot->upstreams[i]->settings->name,
@@ -262,7 +270,34 @@ static void on_probe_time(struct timer *timer)
     gateway->probing = jobs_submit(gateway->shared.jobs, LANE_FILE, &gateway->probe_job) == OK;
 }
 
-/* --- signals and the end ------------------------------------------------------------------------ */
+/* --- chores
+ * --------------------------------------------------------------------------------------- */
+
+static void chore_run(struct job *job)
+{
+    struct gateway *gateway = CONTAINER_OF(job, struct gateway, chore_job);
+    gateway->chore(gateway->chore_context);
+}
+
+static void chore_done(struct job *job)
+{
+    struct gateway *gateway = CONTAINER_OF(job, struct gateway, chore_job);
+    gateway->at_chore = false;
+}
+
+static void on_chore_time(struct timer *timer)
+{
+    struct gateway *gateway = CONTAINER_OF(timer, struct gateway, chore_timer);
+    if (!gateway->at_chore) { /* else the last one is still under way */
+        gateway->chore_job =
+            (struct job){.run = chore_run, .done = chore_done, .home = &gateway->loop};
+        gateway->at_chore = jobs_submit(gateway->shared.jobs, LANE_FILE, &gateway->chore_job) == OK;
+    }
+    timer_arm(&gateway->loop, timer, gateway->loop.now_us + CHORE_EVERY_US);
+}
+
+/* --- signals and the end ------------------------------------------------------------------------
+ */
 
 static void on_drain_time(struct timer *timer)
 {
@@ -270,7 +305,8 @@ static void on_drain_time(struct timer *timer)
     unsigned open = atomic_load_explicit(&gateway->shared.connections, memory_order_relaxed);
     if (open == 0 || gateway->loop.now_us >= gateway->drain_until_us) {
         if (open)
-            log_warning("shutting down with %u connections still open (server.drain_timeout)", open);
+            log_warning("shutting down with %u connections still open (server.drain_timeout)",
+                        open);
         loop_stop(&gateway->loop);
         return;
     }
@@ -324,7 +360,8 @@ static enum err watch_signals(struct gateway *gateway)
     return loop_watch(&gateway->loop, &gateway->signals);
 }
 
-/* --- making it ---------------------------------------------------------------------------------- */
+/* --- making it ----------------------------------------------------------------------------------
+ */
 
 unsigned gateway_worker_count(const struct settings *settings)
 {
@@ -346,8 +383,8 @@ static enum err open_listeners(struct gateway *gateway, struct faults *faults)
     for (unsigned i = 0; i < listen->count; i++) {
         enum err err = listener_open(listen->items[i], &gateway->listeners[i]);
         if (err)
-            faults_add(faults, file, 0, "server.listen", "cannot listen on %s: %s%s", listen->items[i],
-                       err == ERR_IO ? strerror(errno) : err_name(err),
+            faults_add(faults, file, 0, "server.listen", "cannot listen on %s: %s%s",
+                       listen->items[i], err == ERR_IO ? strerror(errno) : err_name(err),
                        err == ERR_IO && errno == EADDRINUSE
                            ? " (is another server, or another sallyport, running there?)"
                            : "");
@@ -382,7 +419,10 @@ static enum err make_all(struct gateway *gateway, const struct gateway_parts *pa
 {
     struct settings *settings = parts->settings;
     TRY(loop_init(&gateway->loop));
-    TRY(loop_reserve_timers(&gateway->loop, 2));
+    TRY(loop_reserve_timers(&gateway->loop, 3));
+    gateway->chore_timer.on_time = on_chore_time;
+    gateway->chore = parts->chore;
+    gateway->chore_context = parts->chore_context;
     gateway->drain_timer.on_time = on_drain_time;
     gateway->probe_timer.on_time = on_probe_time;
     TRY(make_shared(gateway, parts));
@@ -432,6 +472,7 @@ enum err gateway_start(struct gateway *gateway)
     for (; gateway->started_count < gateway->worker_count; gateway->started_count++)
         TRY(worker_start(gateway->workers[gateway->started_count]));
     plan_probe(gateway);
+    timer_arm(&gateway->loop, &gateway->chore_timer, gateway->loop.now_us + CHORE_EVERY_US);
     return OK;
 }
 

@@ -1,5 +1,5 @@
-/* The gateway: all workers, their listeners, and the supervisor that hears signals, reloads and drains.
- * Made and run by `sallyport serve`. */
+/* The gateway: all workers, their listeners, and the supervisor that hears signals, reloads and
+ * drains. Made and run by `sallyport serve`. */
 #ifndef GATEWAY_GATEWAY_H
 #define GATEWAY_GATEWAY_H
 
@@ -10,13 +10,15 @@ struct gateway;
 
 /* What cli/ brings along. */
 struct gateway_parts {
-    struct settings *settings;       /* a reference is taken */
+    struct settings *settings;                /* a reference is taken */
     const struct config_arguments *arguments; /* for reload; outlives the gateway */
-    struct keyring *keyring;         /* not owned */
-    struct recorder *recorder;       /* not owned */
+    struct keyring *keyring;                  /* not owned */
+    struct recorder *recorder;                /* not owned */
     const struct native_route *routes;
     void (*list_models)(struct exchange *x);
     const char *version;
+    void (*chore)(void *context); /* done once a minute, on a thread that may wait for the disk */
+    void *chore_context;
 };
 
 /* Opens the listeners and makes the workers; accepts nothing yet. `faults` says what is wrong.
@@ -28,12 +30,13 @@ bool gateway_print_listener(const struct gateway *gateway, unsigned i, struct bu
 unsigned gateway_worker_count(const struct settings *settings);
 /* Starts the workers, and accepts. ERR_IO. */
 enum err gateway_start(struct gateway *gateway) MUST_CHECK;
-/* Until TERM or INT, and the drain after it. HUP, TERM, INT and USR1 must be blocked in all threads. */
+/* Until TERM or INT, and the drain after it. HUP, TERM, INT and USR1 must be blocked in all
+ * threads. */
 void gateway_run(struct gateway *gateway);
 void gateway_destroy(struct gateway *gateway);
 
-/* For keyring_create: returns when every worker has passed a turn. Context: a struct gateway **, which
- * may still be NULL. */
+/* For keyring_create: returns when every worker has passed a turn. Context: a struct gateway **,
+ * which may still be NULL. */
 void gateway_grace(void *context);
 
 #endif

@@ -1,6 +1,6 @@
-/* The writing side of a client's HTTP/1 connection: answers into bytes, and bytes into the socket. Small
- * pieces are gathered so that a small answer is one write; what the kernel does not take waits in pooled
- * blocks while the upstream is paused. */
+/* The writing side of a client's HTTP/1 connection: answers into bytes, and bytes into the socket.
+ * Small pieces are gathered so that a small answer is one write; what the kernel does not take
+ * waits in pooled blocks while the upstream is paused. */
 #include "gateway/connection.h"
 
 enum {
@@ -14,7 +14,8 @@ static struct connection *connection_of(const struct exchange *x)
     return x->front_owner;
 }
 
-/* --- bytes into the socket ---------------------------------------------------------------------- */
+/* --- bytes into the socket ----------------------------------------------------------------------
+ */
 
 static void keep(struct connection *c, struct slice bytes)
 {
@@ -33,7 +34,8 @@ static int gather(const struct connection *c, struct iovec *pieces, int max)
     return count;
 }
 
-/* Drops `n` written bytes from the front of `out`; what is left of `n` belongs to what came after. */
+/* Drops `n` written bytes from the front of `out`; what is left of `n` belongs to what came after.
+ */
 static size_t drop_written(struct connection *c, size_t n)
 {
     while (c->out.first) {
@@ -97,7 +99,8 @@ static void put(struct connection *c, const struct iovec *pieces, int count)
     }
 }
 
-/* --- the end of an answer ----------------------------------------------------------------------- */
+/* --- the end of an answer -----------------------------------------------------------------------
+ */
 
 static void next_request(struct connection *c)
 {
@@ -146,7 +149,8 @@ void connection_flush(struct connection *c)
     if (c->out.len) {
         /* A client that reads nothing for this long is gone. */
         struct loop *loop = &c->worker->loop;
-        timer_arm(loop, &c->timer, loop->now_us + worker_settings(c->worker)->server.idle_timeout_us);
+        timer_arm(loop, &c->timer,
+                  loop->now_us + worker_settings(c->worker)->server.idle_timeout_us);
         return;
     }
     if (c->answer_ended && c->exchange)
@@ -155,7 +159,8 @@ void connection_flush(struct connection *c)
         exchange_unblocked(c->exchange);
 }
 
-/* --- answers into bytes ------------------------------------------------------------------------- */
+/* --- answers into bytes -------------------------------------------------------------------------
+ */
 
 static void print_field(void *context, struct slice name, struct slice value)
 {
@@ -166,14 +171,14 @@ static void print_field(void *context, struct slice name, struct slice value)
     buffer_append(out, SLICE("\r\n"));
 }
 
-/* The client may send another request on this connection: it asked for that, its body was read to the
- * end (else its rest would be taken for a request), and we are not shutting down. */
+/* The client may send another request on this connection: it asked for that, its body was read to
+ * the end (else its rest would be taken for a request), and we are not shutting down. */
 static bool may_keep_alive(const struct exchange *x)
 {
     if (!x->head || !x->head->keep_alive || x->worker->draining)
         return false;
-    bool has_body = x->head->chunked ||
-                    (x->head->content_length != HTTP_NO_LENGTH && x->head->content_length);
+    bool has_body =
+        x->head->chunked || (x->head->content_length != HTTP_NO_LENGTH && x->head->content_length);
     return x->body_complete || !has_body;
 }
 

@@ -67,8 +67,8 @@ static struct worker *least_busy(const struct listener *listener)
     struct worker *best = listener->workers[0];
     unsigned fewest = UINT32_MAX;
     for (unsigned i = 0; i < listener->worker_count; i++) {
-        unsigned count = atomic_load_explicit(&listener->workers[i]->connection_count,
-                                              memory_order_relaxed);
+        unsigned count =
+            atomic_load_explicit(&listener->workers[i]->connection_count, memory_order_relaxed);
         if (count < fewest) {
             fewest = count;
             best = listener->workers[i];
@@ -94,7 +94,8 @@ static void hand_out(struct listener *listener, int fd, const struct address *pe
         close(fd);
         return;
     }
-    *handover = (struct handover){.message.deliver = deliver, .worker = worker, .peer = *peer, .fd = fd};
+    *handover =
+        (struct handover){.message.deliver = deliver, .worker = worker, .peer = *peer, .fd = fd};
     loop_post(&worker->loop, &handover->message);
 }
 
@@ -109,8 +110,9 @@ static void accept_some(struct listener *listener)
             return;
         if (err == ERR_LIMIT) {
             if (!listener->exhausted)
-                log_error("no descriptor is left for a new connection; raise the limit of open files "
-                          "(ulimit -n) or lower server.max_connections");
+                log_error(
+                    "no descriptor is left for a new connection; raise the limit of open files "
+                    "(ulimit -n) or lower server.max_connections");
             listener->exhausted = true;
             timer_arm(loop, &listener->pause, loop->now_us + PAUSE_US);
             return;

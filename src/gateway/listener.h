@@ -12,8 +12,8 @@ enum err listener_open(const char *text, struct listener **listener) MUST_CHECK;
 /* Where it really listens: "127.0.0.1:8080". */
 void listener_print(const struct listener *listener, struct buffer *out);
 /* Starts to accept, on the first worker's loop; before that loop runs, or on its thread. */
-enum err listener_start(struct listener *listener, struct worker *const *workers, unsigned count)
-    MUST_CHECK;
+enum err listener_start(struct listener *listener, struct worker *const *workers,
+                        unsigned count) MUST_CHECK;
 /* Accepts nothing more. On the first worker's thread, or after it ended. */
 void listener_stop(struct listener *listener);
 void listener_close(struct listener *listener); /* NULL is fine */

@@ -52,8 +52,8 @@ static unsigned read_status(int fd, char *bytes, size_t size, size_t *len)
         struct response_head head;
         size_t used;
         enum http_fault fault;
-        enum err err = response_head_parse(slice_make(bytes, *len), &limits, METHOD_GET, &head, &used,
-                                           &fault);
+        enum err err =
+            response_head_parse(slice_make(bytes, *len), &limits, METHOD_GET, &head, &used, &fault);
         if (err == OK)
             return head.status;
         if (err != ERR_AGAIN)
@@ -86,9 +86,9 @@ enum upstream_kind probe_kind(const struct upstream_settings *upstream)
         const char *path;
         enum upstream_kind kind;
     } questions[] = {
-        {"/api/version", KIND_OLLAMA},
-        {"/props", KIND_LLAMA_CPP},
-        {"/v1/models", KIND_OPENAI},
+        {"/api/version", KIND_OLLAMA   },
+        {"/props",       KIND_LLAMA_CPP},
+        {"/v1/models",   KIND_OPENAI   },
     };
     if (upstream->kind != KIND_ASK)
         return upstream->kind;

@@ -1,5 +1,6 @@
-/* A snapshot: one configuration made ready for use. Immutable; an exchange keeps the one it began with,
- * so it never sees a reload. Each event loop holds one reference and counts its own exchanges. */
+/* A snapshot: one configuration made ready for use. Immutable; an exchange keeps the one it began
+ * with, so it never sees a reload. Each event loop holds one reference and counts its own
+ * exchanges. */
 #ifndef GATEWAY_SNAPSHOT_H
 #define GATEWAY_SNAPSHOT_H
 
@@ -16,8 +17,9 @@ struct snapshot {
 };
 
 /* Takes over nothing: `settings` gets a reference of its own. Upstreams of `previous` (may be NULL)
- * whose settings did not change are kept, with their slots and connections. `kinds` says, per upstream,
- * what was found out for those without a kind; NULL: nothing. ERR_MEMORY, ERR_CONFIG with `faults`. */
+ * whose settings did not change are kept, with their slots and connections. `kinds` says, per
+ * upstream, what was found out for those without a kind; NULL: nothing. ERR_MEMORY, ERR_CONFIG with
+ * `faults`. */
 enum err snapshot_create(struct settings *settings, const struct snapshot *previous,
                          const enum upstream_kind *kinds, struct snapshot **snapshot,
                          struct faults *faults) MUST_CHECK;

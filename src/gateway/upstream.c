@@ -20,7 +20,8 @@ static char *print_authority(const struct url *url)
     if (url->unix_socket)
         buffer_text(&text, "localhost");
     else
-        buffer_printf(&text, "%s%.*s%s", brackets ? "[" : "", SLICE_ARG(url->host), brackets ? "]" : "");
+        buffer_printf(&text, "%s%.*s%s", brackets ? "[" : "", SLICE_ARG(url->host),
+                      brackets ? "]" : "");
     if (!url->unix_socket && url->port != (url->tls ? 443u : 80u))
         buffer_printf(&text, ":%u", url->port);
     char *copy = strdup(buffer_text_of(&text));

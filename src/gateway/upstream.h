@@ -11,13 +11,13 @@
 struct upstream {
     atomic_uint references;
     const struct upstream_settings *settings;
-    struct settings *owner;   /* keeps `settings` alive */
-    enum upstream_kind kind;  /* never KIND_ASK: what was found, or KIND_OPENAI until it is */
-    bool kind_found;          /* false: the server could not be asked yet */
-    struct tls_client *tls;   /* NULL: plain */
-    char *authority;          /* for Host: "localhost:11434" */
-    char *origin;             /* "http://localhost:11434" */
-    atomic_uint in_flight;    /* admission: slots taken */
+    struct settings *owner;  /* keeps `settings` alive */
+    enum upstream_kind kind; /* never KIND_ASK: what was found, or KIND_OPENAI until it is */
+    bool kind_found;         /* false: the server could not be asked yet */
+    struct tls_client *tls;  /* NULL: plain */
+    char *authority;         /* for Host: "localhost:11434" */
+    char *origin;            /* "http://localhost:11434" */
+    atomic_uint in_flight;   /* admission: slots taken */
     atomic_uint_fast64_t failures;
 };
 

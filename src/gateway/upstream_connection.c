@@ -1,5 +1,5 @@
-/* The life of a connection to an upstream: resolve, connect, shake hands, serve requests, idle, close.
- * What travels on it is upstream_request.c's. */
+/* The life of a connection to an upstream: resolve, connect, shake hands, serve requests, idle,
+ * close. What travels on it is upstream_request.c's. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -121,9 +121,8 @@ static void on_ready(struct watch *watch, uint32_t events)
         upstream_wire_turn(c);
         break;
     case UPSTREAM_IDLE:
-        /* It hung up, or it says something that nobody asked for. A TLS session ticket looks like
-         * that too; such a connection is not worth the doubt. */
-        if (c->readable)
+        /* It hung up, or it says something that nobody asked for. */
+        if (c->hung_up || !upstream_wire_quiet(c))
             upstream_connection_close(c);
         break;
     case UPSTREAM_RESOLVING:
@@ -193,8 +192,8 @@ static enum err look_up(struct upstream_connection *c, const struct url *url)
         return ERR_MEMORY;
     pending->asker = c;
     pending->lookup.done = looked_up;
-    enum err err = lookup_start(&pending->lookup, c->worker->shared->jobs, &c->worker->loop, url->host,
-                                url->port);
+    enum err err = lookup_start(&pending->lookup, c->worker->shared->jobs, &c->worker->loop,
+                                url->host, url->port);
     if (err == ERR_AGAIN) {
         c->lookup = pending;
         return ERR_AGAIN;
@@ -241,7 +240,8 @@ static void on_task(struct task *task)
 }
 
 /* A new connection that carries `request`; NULL: no memory. */
-static struct upstream_connection *create(struct upstream_pool *pool, struct upstream_request *request)
+static struct upstream_connection *create(struct upstream_pool *pool,
+                                          struct upstream_request *request)
 {
     struct worker *worker = request->worker;
     struct upstream_connection *c = pool_take(&worker->upstream_connections);

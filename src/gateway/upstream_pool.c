@@ -6,7 +6,8 @@
 
 struct upstream_pool *upstream_pool_get(struct worker *worker, struct upstream *upstream)
 {
-    LIST_EACH(link, &worker->upstream_pools) {
+    LIST_EACH(link, &worker->upstream_pools)
+    {
         struct upstream_pool *pool = LIST_OF(link, struct upstream_pool, link);
         if (pool->upstream == upstream)
             return pool;
@@ -43,14 +44,15 @@ static void retire(struct upstream_pool *pool)
     pool->retired = true;
     pool->active_count++; /* keeps the pool while its idle connections go */
     LIST_EACH(link, &pool->idle)
-        upstream_connection_close(LIST_OF(link, struct upstream_connection, link));
+    upstream_connection_close(LIST_OF(link, struct upstream_connection, link));
     pool->active_count--;
     upstream_pool_drop_unused(pool);
 }
 
 void upstream_pools_retire(struct worker *worker, const struct snapshot *snapshot)
 {
-    LIST_EACH(link, &worker->upstream_pools) {
+    LIST_EACH(link, &worker->upstream_pools)
+    {
         struct upstream_pool *pool = LIST_OF(link, struct upstream_pool, link);
         if (!in_snapshot(snapshot, pool->upstream))
             retire(pool);
@@ -60,5 +62,5 @@ void upstream_pools_retire(struct worker *worker, const struct snapshot *snapsho
 void upstream_pools_finish(struct worker *worker)
 {
     LIST_EACH(link, &worker->upstream_pools)
-        retire(LIST_OF(link, struct upstream_pool, link));
+    retire(LIST_OF(link, struct upstream_pool, link));
 }

@@ -10,11 +10,11 @@ struct upstream_pool {
     struct upstream *upstream; /* a reference */
     struct list idle;          /* connections, most recently used first */
     unsigned idle_count;
-    unsigned active_count;     /* connections that are not idle */
+    unsigned active_count; /* connections that are not idle */
     struct endpoint_address addresses[LOOKUP_ADDRESSES_MAX];
     unsigned address_count;
     uint64_t resolved_us;
-    bool retired;              /* its upstream left the configuration */
+    bool retired; /* its upstream left the configuration */
 };
 
 /* Finds or makes it; NULL: no memory. */

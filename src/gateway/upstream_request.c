@@ -1,12 +1,13 @@
-/* What travels on an upstream connection: the request's bytes out, the answer's head and body in. */
+/* What travels on an upstream connection: the request's bytes out, the answer's head and body in.
+ */
 #include "base/clock.h"
 #include "gateway/upstream_wire.h"
 
 enum {
-    READS_PER_TURN = 4,  /* of SCRATCH_BYTES each; then other connections have their turn */
+    READS_PER_TURN = 4, /* of SCRATCH_BYTES each; then other connections have their turn */
     INTERIM_HEADS_MAX = 8,
     PIECES_MAX = 16,
-    KEPT_IDLE_S = 4,     /* uvicorn and Node close after 5 s without saying so */
+    KEPT_IDLE_S = 4, /* uvicorn and Node close after 5 s without saying so */
 };
 
 static const struct http_limits answer_limits = {.line_bytes = 32 * 1024, .head_bytes = 128 * 1024};
@@ -35,8 +36,8 @@ void upstream_request_cancel(struct upstream_request *request)
     upstream_connection_close(c);
 }
 
-/* Safe to send again: nothing of an answer came on a kept connection that the upstream may have closed
- * in the meantime, and doing it twice does no harm. A POST may have been run and billed. */
+/* Safe to send again: nothing of an answer came on a kept connection that the upstream may have
+ * closed in the meantime, and doing it twice does no harm. A POST may have been run and billed. */
 static bool may_retry(const struct upstream_connection *c, const struct upstream_request *request,
                       enum err why)
 {
@@ -59,7 +60,8 @@ void upstream_wire_fail(struct upstream_connection *c, enum err why)
     request->listener->fail(request, why);
 }
 
-/* --- sending ------------------------------------------------------------------------------------ */
+/* --- sending ------------------------------------------------------------------------------------
+ */
 
 static int gather(struct upstream_connection *c, struct iovec *pieces)
 {
@@ -92,7 +94,8 @@ static void count_sent(struct upstream_connection *c, size_t n)
     }
 }
 
-/* Sends what the socket takes. An error is not ours to judge: an answer may be waiting to be read. */
+/* Sends what the socket takes. An error is not ours to judge: an answer may be waiting to be read.
+ */
 static enum err send_request(struct upstream_connection *c)
 {
     const struct upstream_settings *settings = c->settings;
@@ -118,11 +121,10 @@ static enum err send_request(struct upstream_connection *c)
     return OK;
 }
 
-/* --- receiving ---------------------------------------------------------------------------------- */
+/* --- receiving ----------------------------------------------------------------------------------
+ */
 
-/* Nothing waits to be read on a connection that is to be kept: what came unasked would be taken for the
- * next answer. */
-static bool is_quiet(struct upstream_connection *c)
+bool upstream_wire_quiet(struct upstream_connection *c)
 {
     if (!c->readable)
         return true;
@@ -135,7 +137,7 @@ static bool is_quiet(struct upstream_connection *c)
 static void finish(struct upstream_connection *c, bool clean)
 {
     struct upstream_request *request = detach(c);
-    upstream_connection_put(c, clean && c->keep_alive && c->sent_all && is_quiet(c));
+    upstream_connection_put(c, clean && c->keep_alive && c->sent_all && upstream_wire_quiet(c));
     request->listener->end(request);
 }
 
@@ -160,7 +162,8 @@ static enum err settle_framing(struct upstream_connection *c, const struct respo
     return OK;
 }
 
-/* Reads heads until the final one. ERR_AGAIN: more bytes are needed and all of `*bytes` was kept. */
+/* Reads heads until the final one. ERR_AGAIN: more bytes are needed and all of `*bytes` was kept.
+ */
 static enum err receive_head(struct upstream_connection *c, struct slice *bytes)
 {
     struct upstream_request *request = c->request;
@@ -237,7 +240,8 @@ static enum err receive(struct upstream_connection *c, struct slice bytes)
     enum err err = receive_body(c, &bytes);
     if (c->request != request)
         return OK;
-    buffer_finish(&c->in); /* `bytes` may have been in it; only its length is looked at from here on */
+    buffer_finish(
+        &c->in); /* `bytes` may have been in it; only its length is looked at from here on */
     if (err == ERR_CLOSED && bytes.len)
         c->keep_alive = false; /* it talks on: nobody asked */
     return err == ERR_AGAIN ? OK : err;

@@ -34,19 +34,20 @@ struct upstream_request {
     struct upstream *upstream;
     struct worker *worker;
     enum http_method method;
-    struct slice head;       /* the request's bytes; must outlive the request */
-    struct body *body;       /* not consumed; must outlive the request; may be NULL */
+    struct slice head; /* the request's bytes; must outlive the request */
+    struct body *body; /* not consumed; must outlive the request; may be NULL */
     struct upstream_connection *connection; /* NULL: not running */
-    bool paused;             /* the receiver is slow: do not read */
-    bool sent;               /* all of it: head and body may go */
-    bool got_bytes;          /* of the answer */
+    bool paused;                            /* the receiver is slow: do not read */
+    bool sent;                              /* all of it: head and body may go */
+    bool got_bytes;                         /* of the answer */
     bool retried;
 };
 
-/* Starts: on a kept connection, or a new one. Answers come later, never during the call, but `fail` may.
- * Fill in listener, upstream, worker, method, head and body first; the rest is zero. */
+/* Starts: on a kept connection, or a new one. Answers come later, never during the call, but `fail`
+ * may. Fill in listener, upstream, worker, method, head and body first; the rest is zero. */
 void upstream_request_start(struct upstream_request *request);
-/* Stops it and closes its connection; no listener is called from now on. Harmless when not running. */
+/* Stops it and closes its connection; no listener is called from now on. Harmless when not running.
+ */
 void upstream_request_cancel(struct upstream_request *request);
 void upstream_request_pause(struct upstream_request *request);
 void upstream_request_resume(struct upstream_request *request);
@@ -71,8 +72,8 @@ struct upstream_connection {
     struct upstream_pool *pool;
     struct upstream_request *request; /* while not idle */
     const struct upstream_settings *settings;
-    struct pending_lookup *lookup;    /* while resolving */
-    unsigned address_at;              /* which of the pool's addresses is being tried */
+    struct pending_lookup *lookup; /* while resolving */
+    unsigned address_at;           /* which of the pool's addresses is being tried */
     enum upstream_state state;
     bool readable, writable, hung_up, reused;
     /* sending */

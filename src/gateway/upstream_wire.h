@@ -14,6 +14,9 @@ void upstream_connection_put(struct upstream_connection *connection, bool reusab
 void upstream_wire_begin(struct upstream_connection *connection);
 /* Something can be read or written, or it is this connection's turn again. */
 void upstream_wire_turn(struct upstream_connection *connection);
+/* Nothing waits to be read: what comes unasked would be taken for the next answer. (A TLS session
+ * ticket is read on the way, and is nothing.) */
+bool upstream_wire_quiet(struct upstream_connection *connection);
 /* Closes the connection; its request is tried again where that is safe, or fails. */
 void upstream_wire_fail(struct upstream_connection *connection, enum err why);
 

@@ -1,5 +1,5 @@
-/* A worker: one event loop's thread and everything that belongs to it alone. Nothing in here is locked;
- * what is shared is in struct shared. */
+/* A worker: one event loop's thread and everything that belongs to it alone. Nothing in here is
+ * locked; what is shared is in struct shared. */
 #ifndef GATEWAY_WORKER_H
 #define GATEWAY_WORKER_H
 
@@ -18,7 +18,8 @@
 struct exchange;
 struct native_route;
 
-/* What all workers share; owned by the gateway, made before the first worker and gone after the last. */
+/* What all workers share; owned by the gateway, made before the first worker and gone after the
+ * last. */
 struct shared {
     struct keyring *keyring;
     struct rate_table *rates;
@@ -27,7 +28,7 @@ struct shared {
     struct jobs *jobs;
     struct block_budget request_bodies;
     struct block_budget answers;
-    const struct native_route *routes; /* ends with a NULL path */
+    const struct native_route *routes;       /* ends with a NULL path */
     void (*list_models)(struct exchange *x); /* answers ANSWER_MODEL_LIST endpoints */
     const char *version;
     uint64_t started_epoch_s;
@@ -35,7 +36,8 @@ struct shared {
     atomic_uint exchanges;
 };
 
-/* Something whose memory goes at the end of the turn, when no caller up the stack can still hold it. */
+/* Something whose memory goes at the end of the turn, when no caller up the stack can still hold
+ * it. */
 struct grave {
     struct list link;
     void (*release)(struct grave *grave);
@@ -55,7 +57,7 @@ struct worker {
     pthread_t thread;
     unsigned number;
     struct shared *shared;
-    struct snapshot_use *use;  /* of the current snapshot */
+    struct snapshot_use *use; /* of the current snapshot */
     struct record_ring *ring;
     struct block_pool request_blocks, answer_blocks;
     struct pool connections, exchanges, scans, upstream_connections;
@@ -66,10 +68,10 @@ struct worker {
     struct task bury;
     atomic_uint connection_count; /* read by the accepting worker */
     bool draining;
-    uint64_t date_s;           /* the second that `date` was printed for */
+    uint64_t date_s; /* the second that `date` was printed for */
     char date[32];
     unsigned date_len;
-    struct request_head *head; /* where heads are parsed into, one at a time */
+    struct request_head *head;   /* where heads are parsed into, one at a time */
     char scratch[SCRATCH_BYTES]; /* where sockets are read into; valid until the next read */
     char builder[BUILDER_BYTES]; /* where heads are built; valid within one function */
 };

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* 16,384 sets of 8 places: far more than the connections a process can hold, so that a full set takes
- * an attacker who knows the seed of the hash. */
+/* 16,384 sets of 8 places: far more than the connections a process can hold, so that a full set
+ * takes an attacker who knows the seed of the hash. */
 enum { SETS = 16384, WAYS = 8, STRIPES = 64 };
 
 struct place {

@@ -56,9 +56,9 @@ static void read_stream(struct call *call, const struct json_value *value)
     }
 }
 
-/* Go's decoder, which Ollama and others use, takes "MODEL" for "model", and even U+017F (long s) for "s" and
- * the Kelvin sign for "k"; it then believes the last of them. A name that only such a reader takes for
- * one of ours would be a second, unchecked model. */
+/* Go's decoder, which Ollama and others use, takes "MODEL" for "model", and even U+017F (long s)
+ * for "s" and the Kelvin sign for "k"; it then believes the last of them. A name that only such a
+ * reader takes for one of ours would be a second, unchecked model. */
 static bool same_to_go(struct slice name, const char *member)
 {
     size_t i = 0;

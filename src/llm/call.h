@@ -1,5 +1,5 @@
-/* The neutral call: what policy needs to know of an LLM request, whatever dialect it came in, read by
- * the JSON scanner in the one pass over the body. */
+/* The neutral call: what policy needs to know of an LLM request, whatever dialect it came in, read
+ * by the JSON scanner in the one pass over the body. */
 #ifndef LLM_CALL_H
 #define LLM_CALL_H
 
@@ -8,12 +8,12 @@
 #include "proto/json.h"
 
 enum call_kind {
-    CALL_NONE,       /* not an LLM call (lists, version) */
+    CALL_NONE, /* not an LLM call (lists, version) */
     CALL_CHAT,
     CALL_COMPLETION,
     CALL_EMBEDDING,
-    CALL_OTHER,      /* JSON with a model, nothing else of interest */
-    CALL_LOCAL,      /* JSON that need not name a model: the server has one loaded */
+    CALL_OTHER, /* JSON with a model, nothing else of interest */
+    CALL_LOCAL, /* JSON that need not name a model: the server has one loaded */
 };
 
 enum call_fault {
@@ -30,19 +30,20 @@ struct call {
     enum call_kind kind;
     struct slice model; /* copied into the arena */
     bool has_model;
-    bool stream;        /* the dialect's default when the body does not say */
+    bool stream; /* the dialect's default when the body does not say */
     bool has_stream;
     enum call_fault fault;
-    const char *param;  /* the member at fault: "model", "stream" */
-    uint64_t messages;  /* of a chat */
+    const char *param; /* the member at fault: "model", "stream" */
+    uint64_t messages; /* of a chat */
 };
 
 /* A dialect: how one family of clients speaks. One row per family. */
 struct dialect {
-    const char *name;          /* "openai", "ollama" */
-    bool stream_default;       /* Ollama streams unless told otherwise */
-    const char *model_member;  /* "model" */
-    const char *stream_type;   /* content type of its streams: text/event-stream, application/x-ndjson */
+    const char *name;         /* "openai", "ollama" */
+    bool stream_default;      /* Ollama streams unless told otherwise */
+    const char *model_member; /* "model" */
+    const char
+        *stream_type; /* content type of its streams: text/event-stream, application/x-ndjson */
     /* Written after a stream that broke off, so that clients see it: never a clean end. */
     void (*print_stream_error)(struct buffer *out, struct slice message, struct slice request_id);
 };

@@ -94,7 +94,8 @@ static void add(struct endpoint_set *set, const struct endpoint *row)
 
 static void add_custom(struct endpoint_set *set, const char *path)
 {
-    struct endpoint row = {.path = path, .kinds = KIND_ALL, .right = RUN_INFERENCE, OPENAI, .name = "custom"};
+    struct endpoint row = {
+        .path = path, .kinds = KIND_ALL, .right = RUN_INFERENCE, OPENAI, .name = "custom"};
     row.method = METHOD_GET;
     row.call = CALL_NONE;
     add(set, &row);
@@ -103,7 +104,8 @@ static void add_custom(struct endpoint_set *set, const char *path)
     add(set, &row);
 }
 
-enum err endpoint_set_init(struct endpoint_set *set, const struct settings *settings, unsigned kinds)
+enum err endpoint_set_init(struct endpoint_set *set, const struct settings *settings,
+                           unsigned kinds)
 {
     *set = (struct endpoint_set){0};
     const struct text_list *allow = &settings->endpoints.allow;
@@ -114,7 +116,8 @@ enum err endpoint_set_init(struct endpoint_set *set, const struct settings *sett
         if (enabled(row, settings, kinds))
             add(set, row);
     for (unsigned i = 0; i < allow->count; i++)
-        if (is_custom(allow->items[i]) && !listed(&settings->endpoints.deny, slice_of(allow->items[i])))
+        if (is_custom(allow->items[i]) &&
+            !listed(&settings->endpoints.deny, slice_of(allow->items[i])))
             add_custom(set, allow->items[i]);
     map_init(&set->exact, COUNT_OF(table) + 2 * allow->count);
     for (unsigned i = 0; i < set->count; i++) {

@@ -1,6 +1,6 @@
-/* The safe endpoints: what each kind of model server may be asked. Default deny: a path that is no row
- * here, or whose row does not fit the configured upstreams, is refused. The operator narrows the list
- * with endpoints.deny, or replaces it with endpoints.allow. */
+/* The safe endpoints: what each kind of model server may be asked. Default deny: a path that is no
+ * row here, or whose row does not fit the configured upstreams, is refused. The operator narrows
+ * the list with endpoints.deny, or replaces it with endpoints.allow. */
 #ifndef LLM_ENDPOINT_H
 #define LLM_ENDPOINT_H
 
@@ -24,8 +24,8 @@ struct endpoint {
     const struct dialect *dialect;
     const char *name; /* a bounded label for metrics: "chat_completions" */
     enum endpoint_answer answer;
-    bool manages;      /* changes the server's models: only with endpoints.manage */
-    bool takes_query;  /* its query is passed on */
+    bool manages;     /* changes the server's models: only with endpoints.manage */
+    bool takes_query; /* its query is passed on */
 };
 
 /* All rows, for documentation and tests; ends with a NULL path. */
@@ -39,12 +39,13 @@ struct endpoint_set {
 };
 
 /* `kinds` are those of all upstreams together. ERR_MEMORY. */
-enum err endpoint_set_init(struct endpoint_set *set, const struct settings *settings, unsigned kinds)
-    MUST_CHECK;
+enum err endpoint_set_init(struct endpoint_set *set, const struct settings *settings,
+                           unsigned kinds) MUST_CHECK;
 void endpoint_set_finish(struct endpoint_set *set);
 
-/* The row for method and path (HEAD counts as GET), or NULL. `*methods` gets a bit (1 << method) for
- * every method that the path has; 0 when the path itself is unknown. `*rest` is what a prefix left. */
+/* The row for method and path (HEAD counts as GET), or NULL. `*methods` gets a bit (1 << method)
+ * for every method that the path has; 0 when the path itself is unknown. `*rest` is what a prefix
+ * left. */
 const struct endpoint *endpoint_find(const struct endpoint_set *set, enum http_method method,
                                      struct slice path, unsigned *methods, struct slice *rest);
 

@@ -1,4 +1,5 @@
-/* Addresses: IPv4, IPv6 (a mapped IPv4 address is IPv4), ranges in CIDR form, and the text forms. */
+/* Addresses: IPv4, IPv6 (a mapped IPv4 address is IPv4), ranges in CIDR form, and the text forms.
+ */
 #ifndef PROTO_ADDRESS_H
 #define PROTO_ADDRESS_H
 
@@ -13,7 +14,8 @@ struct address {
     uint16_t port;
 };
 
-/* One rate-limit and abuse identity: IPv4 whole, IPv6 by its /64, so that a subnet is one caller. */
+/* One rate-limit and abuse identity: IPv4 whole, IPv6 by its /64, so that a subnet is one caller.
+ */
 struct address address_identity(const struct address *address);
 bool address_equal(const struct address *a, const struct address *b); /* without port */
 /* An address without port or brackets; strict (no octal, no short forms, no zone). ERR_SYNTAX. */

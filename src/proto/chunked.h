@@ -1,5 +1,5 @@
-/* The chunked transfer coding (RFC 9112, section 7.1), decoded strictly and resumably. Extensions are
- * ignored but bounded; trailers are validated and dropped. */
+/* The chunked transfer coding (RFC 9112, section 7.1), decoded strictly and resumably. Extensions
+ * are ignored but bounded; trailers are validated and dropped. */
 #ifndef PROTO_CHUNKED_H
 #define PROTO_CHUNKED_H
 
@@ -16,17 +16,18 @@ struct chunked {
     uint64_t extension_bytes;
     size_t trailer_bytes;
     unsigned trailer_lines;
-    unsigned name_bytes;    /* of the current trailer's name; the first of them are kept */
+    unsigned name_bytes; /* of the current trailer's name; the first of them are kept */
     char name[40];
     enum http_fault fault;
 };
 
 void chunked_init(struct chunked *chunked);
 
-/* Decodes from the front of `*bytes`, which is moved past what was read. OK: `*content` is a piece of
- * the body (a slice into the input; call again for the next piece). ERR_AGAIN: more input is needed,
- * all of `*bytes` was read. ERR_CLOSED: the body is complete; `*bytes` is what follows it.
+/* Decodes from the front of `*bytes`, which is moved past what was read. OK: `*content` is a piece
+ * of the body (a slice into the input; call again for the next piece). ERR_AGAIN: more input is
+ * needed, all of `*bytes` was read. ERR_CLOSED: the body is complete; `*bytes` is what follows it.
  * ERR_SYNTAX: `chunked->fault` says why; stays so. */
-enum err chunked_next(struct chunked *chunked, struct slice *bytes, struct slice *content) MUST_CHECK;
+enum err chunked_next(struct chunked *chunked, struct slice *bytes,
+                      struct slice *content) MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 /* The header-field table: every field whose meaning matters to a gateway is one row that says how
- * often it may stand in a message, whether it ends here (hop-by-hop), whether it goes upstream or back
- * to the client, and whether its value is secret. A field without a row is passed on. */
+ * often it may stand in a message, whether it ends here (hop-by-hop), whether it goes upstream or
+ * back to the client, and whether its value is secret. A field without a row is passed on. */
 #ifndef PROTO_FIELD_H
 #define PROTO_FIELD_H
 

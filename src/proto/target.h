@@ -12,13 +12,14 @@ struct target {
     bool asterisk;          /* "*", for OPTIONS */
 };
 
-/* Accepts origin-form, absolute-form (http, https) and "*". The path is accepted only if it is already
- * canonical: bytes of [A-Za-z0-9/_.~:@!$&'()+,=-] and no other, no '%', no "//", no "." or ".." segment,
- * no trailing '.' in a segment. A '#' or a byte outside visible ASCII anywhere is refused. ERR_SYNTAX. */
+/* Accepts origin-form, absolute-form (http, https) and "*". The path is accepted only if it is
+ * already canonical: bytes of [A-Za-z0-9/_.~:@!$&'()+,=-] and no other, no '%', no "//", no "." or
+ * ".." segment, no trailing '.' in a segment. A '#' or a byte outside visible ASCII anywhere is
+ * refused. ERR_SYNTAX. */
 enum err target_parse(struct slice text, struct target *target) MUST_CHECK;
 
-/* host[:port] as in Host: a name, an IPv4 address or a bracketed IPv6 address; port 1 to 65535 or none.
- * ERR_SYNTAX. `*host` is without port and brackets. */
+/* host[:port] as in Host: a name, an IPv4 address or a bracketed IPv6 address; port 1 to 65535 or
+ * none. ERR_SYNTAX. `*host` is without port and brackets. */
 enum err authority_parse(struct slice text, struct slice *host, unsigned *port) MUST_CHECK;
 
 #endif

@@ -47,6 +47,9 @@ enum err recorder_create(const struct settings *settings, unsigned rings,
 /* Writes what is left, stops the thread, closes the files, gives log_line back to standard error.
  */
 void recorder_destroy(struct recorder *recorder);
+/* Takes over what may change while running: log.level (of log_line too) and log.app_requests. Any
+ * thread. */
+void recorder_configure(struct recorder *recorder, const struct settings *settings);
 /* USR1: opens all files again under their names; lines before the call went to the old files. */
 void recorder_reopen(struct recorder *recorder);
 /* The i-th loop's ring; used by that thread alone. */

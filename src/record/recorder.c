@@ -36,9 +36,9 @@ struct recorder {
     struct record_ring *rings;
     unsigned ring_count;
     unsigned sink_count;
-    uint32_t to_access;    /* the sinks of an access line */
-    bool app_requests;     /* a line for each request in the application log too */
-    enum log_level lowest; /* of those lines */
+    uint32_t to_access;            /* the sinks of an access line */
+    atomic_bool app_requests;      /* a line for each request in the application log too */
+    _Atomic enum log_level lowest; /* of those lines */
     struct sink sinks[SINKS_MAX];
     /* log_line's end: any thread, one at a time. */
     pthread_mutex_t app_lock;
@@ -192,13 +192,20 @@ static enum err start_thread(struct recorder *recorder)
     return failed ? ERR_IO : OK;
 }
 
+void recorder_configure(struct recorder *recorder, const struct settings *settings)
+{
+    atomic_store_explicit(&recorder->app_requests, settings->log.app_requests,
+                          memory_order_relaxed);
+    atomic_store_explicit(&recorder->lowest, settings->log.level, memory_order_relaxed);
+    log_set_level(settings->log.level);
+}
+
 static enum err start(struct recorder *recorder, const struct settings *settings, unsigned rings)
 {
     recorder->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (recorder->wake_fd < 0)
         return ERR_IO;
-    recorder->app_requests = settings->log.app_requests;
-    recorder->lowest = settings->log.level;
+    recorder_configure(recorder, settings);
     TRY(create_rings(recorder, rings));
     TRY(ring_create(&recorder->app_ring, APP_RING_BYTES));
     TRY(open_sinks(recorder, settings));
@@ -308,7 +315,8 @@ void record_exchange(struct record_ring *ring, const struct exchange_record *rec
     counters_add(&ring->counters, record);
     if (recorder->to_access)
         queue_line(ring, record, recorder->to_access, line_print_access);
-    if (recorder->app_requests && line_level(record) >= recorder->lowest)
+    if (atomic_load_explicit(&recorder->app_requests, memory_order_relaxed) &&
+        line_level(record) >= atomic_load_explicit(&recorder->lowest, memory_order_relaxed))
         queue_line(ring, record, TO_APP, line_print_app);
     if (ring_half_full(&ring->ring))
         wake(recorder);

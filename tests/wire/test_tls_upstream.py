@@ -69,7 +69,8 @@ class Tls(WireCase):
     @classmethod
     def upstream_list(cls):
         ca = str(cls.certificates.folder / "ca.pem")
-        made = [{"name": name, "kind": "openai", "models": [name], "ca_file": ca, "connect_timeout": "3s", "api_key": UPSTREAM_KEY,
+        made = [{"name": name, "kind": "openai", "models": [name], "ca_file": ca,
+                 "connect_timeout": "3s", "api_key": UPSTREAM_KEY,
                  "url": upstream.url.replace("http:", "https:")} for name, upstream in cls.upstreams.items()]
         by_name = {**made[0], "name": "by-name", "models": ["by-name"],
                    "url": f"https://localhost:{cls.upstreams['good'].port}"}

@@ -99,7 +99,7 @@ class Faults(WireCase):
            "304": (b"304 Not Modified", b"Content-Length: 5\r\n")})
     def answer_without_a_body_has_none(self, status, framing):
         piece = b"HTTP/1.1 " + status + b"\r\n" + framing + b"\r\n"
-        model = self.upstream.on(f"empty {status} {framing}", answers.raw(piece, hold=True))
+        model = self.upstream.on(f"empty {status} {framing}", answers.raw(piece, keep=True))
         with self.client() as client:
             response = client.ask(chat_request(self.key, model))
             self.assertIn(response.status, (204, 304, 502), response)
