@@ -71,6 +71,13 @@ static bool expect(struct slice *s, char wanted, char other)
     return true;
 }
 
+static int days_in(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && leap);
+}
+
 enum err clock_parse_rfc3339(struct slice s, uint64_t *epoch_s)
 {
     struct tm t = {0};
@@ -92,8 +99,10 @@ enum err clock_parse_rfc3339(struct slice s, uint64_t *epoch_s)
         (!expect(&s, '+', '-') || !digits(&s, 2, &offset_hours) || !expect(&s, ':', ':') ||
          !digits(&s, 2, &offset_minutes)))
         return ERR_SYNTAX;
-    if (s.len || t.tm_mon < 1 || t.tm_mon > 12 || t.tm_mday < 1 || t.tm_mday > 31 ||
-        t.tm_hour > 23 || t.tm_min > 59 || t.tm_sec > 60 || t.tm_year < 1970)
+    /* timegm would carry 30 February over into March: a date that does not exist is a mistake. */
+    if (s.len || t.tm_mon < 1 || t.tm_mon > 12 || t.tm_mday < 1 ||
+        t.tm_mday > days_in(t.tm_year, t.tm_mon) || t.tm_hour > 23 || t.tm_min > 59 ||
+        t.tm_sec > 60 || t.tm_year < 1970 || offset_hours > 23 || offset_minutes > 59)
         return ERR_SYNTAX;
     t.tm_year -= 1900;
     t.tm_mon -= 1;

@@ -50,7 +50,7 @@ bool slice_number(struct slice s, uint64_t max, uint64_t *number)
         return false;
     for (size_t i = 0; i < s.len; i++) {
         unsigned digit = (unsigned char)s.ptr[i] - '0';
-        if (digit > 9 || value > (max - digit) / 10)
+        if (digit > 9 || digit > max || value > (max - digit) / 10)
             return false;
         value = value * 10 + digit;
     }

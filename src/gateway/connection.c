@@ -11,6 +11,7 @@
 enum {
     REQUESTS_PER_TURN = 16, /* pipelined ones; then other connections have their turn */
     BODY_BYTES_PER_TURN = 256 * 1024,
+    LOOK_BYTES = 1024,
     LINGER_BYTES = 32 * 1024 * 1024, /* CONTRACT 10 */
     LINGER_US = 5 * 1000 * 1000,
     IN_EXTRA_BYTES = SCRATCH_BYTES /* `in` holds an incomplete head and one read more */
@@ -139,6 +140,16 @@ static bool refuse_unread(struct connection *c, enum refusal refusal, enum http_
     return true;
 }
 
+/* Reading an incomplete head again from its start must not add up to quadratic work for a client
+ * that sends byte by byte: beyond the first KiB it waits for the end of a line (of which there are
+ * at most a hundred) or for another KiB. */
+static bool worth_another_look(const struct connection *c, struct slice bytes)
+{
+    size_t fresh = bytes.len - c->looked_at;
+    return !c->head_incomplete || bytes.len <= LOOK_BYTES || fresh >= LOOK_BYTES ||
+           memchr(bytes.ptr + c->looked_at, '\n', fresh) != NULL;
+}
+
 /* True: there may be more to do. */
 static bool read_head(struct connection *c)
 {
@@ -146,6 +157,9 @@ static bool read_head(struct connection *c)
         return false;
     struct request_head *head = c->worker->head;
     struct slice bytes = unread(c);
+    if (!worth_another_look(c, bytes))
+        return true;
+    c->looked_at = bytes.len;
     enum http_fault fault;
     size_t used;
     enum err err =

@@ -32,6 +32,7 @@ struct connection {
     struct body out;      /* bytes to write that the kernel did not take */
     size_t out_sent;      /* of the first block */
     size_t lingered_bytes;
+    size_t looked_at; /* bytes of an incomplete head at the last attempt to read it */
     enum connection_state state;
     bool readable, writable, hung_up;
     bool head_incomplete; /* all of `in` was looked at */

@@ -109,7 +109,7 @@ struct exchange {
     void (*native_cancel)(
         struct exchange *x); /* the client is gone: stop what was begun; or NULL */
 
-    char memory[2048]; /* the arena's first piece */
+    char memory[4096]; /* the arena's first piece */
 };
 
 static inline struct settings *exchange_settings(const struct exchange *x)

@@ -7,14 +7,6 @@
 /* --- the request --------------------------------------------------------------------------------
  */
 
-static void line(struct buffer *out, struct slice name, struct slice value)
-{
-    buffer_append(out, name);
-    buffer_append(out, SLICE(": "));
-    buffer_append(out, value);
-    buffer_append(out, SLICE("\r\n"));
-}
-
 static void client_fields(struct buffer *out, const struct request_head *head)
 {
     for (unsigned i = 0; i < head->field_count; i++) {
@@ -25,7 +17,7 @@ static void client_fields(struct buffer *out, const struct request_head *head)
                     row->id == FIELD_CONTENT_TYPE || row->id == FIELD_CONTENT_ENCODING))
             continue;
         if (!http_hop_by_hop(head->fields, head->field_count, field))
-            line(out, field->name, field->value);
+            http_print_field(out, field->name, field->value);
     }
 }
 
@@ -34,25 +26,25 @@ static void own_fields(struct buffer *out, struct exchange *x)
     const struct upstream *upstream = x->upstream;
     const struct secret *key = &upstream->settings->api_key;
     if (x->has_body) {
-        line(out, SLICE("Content-Type"), SLICE("application/json"));
+        http_print_field(out, SLICE("Content-Type"), SLICE("application/json"));
         buffer_append(out, SLICE("Content-Length: "));
         buffer_number(out, x->body.len);
         buffer_append(out, SLICE("\r\n"));
     }
     if (x->head->origin.len)
-        line(out, SLICE("Origin"), slice_of(upstream->origin));
+        http_print_field(out, SLICE("Origin"), slice_of(upstream->origin));
     if (!secret_empty(key) && upstream->kind == KIND_ANTHROPIC) {
-        line(out, SLICE("x-api-key"), secret_reveal(key));
+        http_print_field(out, SLICE("x-api-key"), secret_reveal(key));
     } else if (!secret_empty(key)) {
         buffer_append(out, SLICE("Authorization: Bearer "));
         buffer_append(out, secret_reveal(key));
         buffer_append(out, SLICE("\r\n"));
     }
-    line(out, SLICE("Accept-Encoding"), SLICE("identity"));
-    line(out, SLICE("X-Request-Id"), slice_make(x->request_id, 32));
+    http_print_field(out, SLICE("Accept-Encoding"), SLICE("identity"));
+    http_print_field(out, SLICE("X-Request-Id"), slice_make(x->request_id, 32));
     if (x->head->correlation_id.len)
-        line(out, SLICE("X-Correlation-ID"), x->head->correlation_id);
-    line(out, SLICE("Via"), SLICE("1.1 sallyport"));
+        http_print_field(out, SLICE("X-Correlation-ID"), x->head->correlation_id);
+    http_print_field(out, SLICE("Via"), SLICE("1.1 sallyport"));
 }
 
 /* ERR_LIMIT, ERR_MEMORY. The head lives in the exchange's arena. */
@@ -69,7 +61,7 @@ static enum err build_head(struct exchange *x)
         buffer_append(&out, head->query);
     }
     buffer_append(&out, SLICE(" HTTP/1.1\r\n"));
-    line(&out, SLICE("Host"), slice_of(x->upstream->authority));
+    http_print_field(&out, SLICE("Host"), slice_of(x->upstream->authority));
     client_fields(&out, head);
     own_fields(&out, x);
     buffer_append(&out, SLICE("\r\n"));

@@ -123,17 +123,29 @@ static void begin_lingering(struct connection *c)
         loop_defer(loop, &c->task);
 }
 
+/* The request ended where the client thinks it does; what follows can only be another one. */
+static bool was_read_whole(const struct exchange *x)
+{
+    if (!x->head)
+        return false;
+    bool has_body =
+        x->head->chunked || (x->head->content_length != HTTP_NO_LENGTH && x->head->content_length);
+    return x->body_complete || !has_body;
+}
+
 /* Everything of the answer is with the kernel. */
 static void answer_written(struct connection *c)
 {
     struct exchange *x = c->exchange;
-    bool broken = x->answer_state == ANSWER_BROKEN;
+    bool broken = x->answer_state == ANSWER_BROKEN, read_whole = was_read_whole(x);
     c->exchange = NULL;
     exchange_end(x);
     if (broken)
         connection_close(c);
     else if (c->keep_alive)
         next_request(c);
+    else if (read_whole && !c->in.len && !c->pending.len)
+        connection_close(c); /* nothing more can come that would turn the close into a reset */
     else
         begin_lingering(c);
 }
@@ -164,22 +176,14 @@ void connection_flush(struct connection *c)
 
 static void print_field(void *context, struct slice name, struct slice value)
 {
-    struct buffer *out = context;
-    buffer_append(out, name);
-    buffer_append(out, SLICE(": "));
-    buffer_append(out, value);
-    buffer_append(out, SLICE("\r\n"));
+    http_print_field(context, name, value);
 }
 
 /* The client may send another request on this connection: it asked for that, its body was read to
  * the end (else its rest would be taken for a request), and we are not shutting down. */
 static bool may_keep_alive(const struct exchange *x)
 {
-    if (!x->head || !x->head->keep_alive || x->worker->draining)
-        return false;
-    bool has_body =
-        x->head->chunked || (x->head->content_length != HTTP_NO_LENGTH && x->head->content_length);
-    return x->body_complete || !has_body;
+    return x->head && x->head->keep_alive && !x->worker->draining && was_read_whole(x);
 }
 
 static void print_framing(struct buffer *out, struct connection *c, const struct exchange *x,

@@ -162,7 +162,9 @@ void timer_disarm(struct loop *loop, struct timer *timer)
 
 static void fire_timers(struct loop *loop)
 {
-    while (loop->timers && loop->heap[0]->heap_us <= loop->now_us) {
+    /* No more than there are now: one that arms itself for a time already past has its next turn. */
+    for (size_t left = loop->timers;
+         left && loop->timers && loop->heap[0]->heap_us <= loop->now_us; left--) {
         struct timer *timer = loop->heap[0];
         if (timer->deadline_us > loop->now_us) {
             timer->heap_us = timer->deadline_us;
@@ -191,6 +193,7 @@ static int wait_ms(const struct loop *loop)
 
 void loop_run(struct loop *loop)
 {
+    loop->now_us = clock_now_us(); /* loop_init may be long ago */
     while (!loop->stopping) {
         /* The clock was read at the start of the last turn; reading it again only matters for how
          * long to wait, and a wait that is a little long is corrected by the next turn. */
@@ -223,8 +226,9 @@ void loop_stop(struct loop *loop)
 
 void loop_defer(struct loop *loop, struct task *task)
 {
-    list_remove(&task->link);
-    list_append(&loop->tasks, &task->link);
+    /* One that is waiting keeps its place: put behind again and again, it would never run. */
+    if (list_empty(&task->link))
+        list_append(&loop->tasks, &task->link);
 }
 
 void loop_post(struct loop *loop, struct message *message)

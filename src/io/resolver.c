@@ -41,6 +41,7 @@ enum err lookup_start(struct lookup *lookup, struct jobs *jobs, struct loop *hom
 {
     struct address numeric;
     lookup->count = 0;
+    lookup->err = OK;
     lookup->port = port;
     if (address_parse(host, &numeric) == OK) {
         lookup->found[lookup->count++] = endpoint_of_address(&numeric, port);

@@ -109,7 +109,8 @@ static void remove_stale(const struct endpoint_address *endpoint)
     struct stat stat_of;
     if (stat(endpoint->unix_path.sun_path, &stat_of) != 0 || !S_ISSOCK(stat_of.st_mode))
         return;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Non-blocking: a live server whose backlog is full would hold up the start for ever. */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, &endpoint->any, endpoint->len) != 0 && errno == ECONNREFUSED)
         unlink(endpoint->unix_path.sun_path);
     if (fd >= 0)

@@ -62,3 +62,21 @@ bool http_hop_by_hop(const struct field *fields, unsigned count, const struct fi
             return true;
     return false;
 }
+
+void http_print_field(struct buffer *out, struct slice name, struct slice value)
+{
+    size_t size = name.len + value.len + 4;
+    char *at = buffer_reserve(out, size); /* one look at the bound for all four pieces */
+    if (!at)
+        return;
+    memcpy(at, name.ptr, name.len);
+    at += name.len;
+    *at++ = ':';
+    *at++ = ' ';
+    if (value.len)
+        memcpy(at, value.ptr, value.len);
+    at += value.len;
+    *at++ = '\r';
+    *at = '\n';
+    buffer_grow(out, size);
+}

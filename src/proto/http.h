@@ -3,6 +3,7 @@
 #ifndef PROTO_HTTP_H
 #define PROTO_HTTP_H
 
+#include "base/buffer.h"
 #include "base/err.h"
 #include "base/slice.h"
 #include "proto/field.h"
@@ -102,6 +103,9 @@ enum err response_head_parse(struct slice bytes, const struct http_limits *limit
 
 /* Moves all slices of a head by `to - from`, after its bytes were copied elsewhere. */
 void request_head_rebase(struct request_head *head, const char *from, const char *to);
+
+/* "Name: value" with its CRLF. */
+void http_print_field(struct buffer *out, struct slice name, struct slice value);
 
 /* Does the comma-separated list hold `token`, in any case? For Connection. */
 bool http_list_has(struct slice list, struct slice token);
