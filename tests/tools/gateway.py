@@ -25,7 +25,7 @@ LISTENING = re.compile(r"listening on (\S+):(\d+)")
 
 # What every test gateway is given unless it says otherwise: no limits in the way.
 DEFAULTS = {
-    "server": {"listen": ["127.0.0.1:0"], "workers": 2},
+    "server": {"listen": ["127.0.0.1:0"], "workers": int(os.environ.get("SALLYPORT_WORKERS", "2"))},
     "limits": {"ip": "100000/second", "ip_burst": 100000, "key": "100000/second", "key_burst": 100000},
     "store": {"url": "sqlite:store.db"},
     "log": {"access": "access.log", "app": "app.log"},
@@ -56,6 +56,10 @@ def toml(sections, upstreams):
 
 
 class Gateway:
+    binary = BINARY
+    before = ()    # a command that starts it, as prlimit or unshare do
+    variables = {}  # further ones of its environment; the commands do not get them
+
     def __init__(self, upstreams=(), sections=None, arguments=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sallyport-wire-"))
         self.config = self.folder / "sallyport.toml"
@@ -80,10 +84,10 @@ class Gateway:
     # Life.
 
     def start(self):
-        if not BINARY.exists():
-            raise AssertionError(f"no gateway at {BINARY}: build it first, or set SALLYPORT_BINARY")
-        command = [BINARY, "serve", "--config", self.config, *self.arguments]
-        self.process = subprocess.Popen(command, cwd=self.folder, env=environment(),
+        if not self.binary.exists():
+            raise AssertionError(f"no gateway at {self.binary}: build it first, or set SALLYPORT_BINARY")
+        command = [*self.before, self.binary, "serve", "--config", self.config, *self.arguments]
+        self.process = subprocess.Popen(command, cwd=self.folder, env=environment(**self.variables),
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True, errors="replace")
         self.ready = threading.Event()
@@ -162,7 +166,7 @@ class Gateway:
             return client.ask(piece, method)
 
     def command(self, *arguments, check=True):
-        done = subprocess.run([BINARY, *arguments, "--config", self.config], cwd=self.folder,
+        done = subprocess.run([self.binary, *arguments, "--config", self.config], cwd=self.folder,
                               env=environment(), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=60)
         report = oracles.sanitizers(done.stderr.splitlines())
