@@ -2,12 +2,15 @@
  * the configuration lists is known; an upstream that lists nothing is asked. The hard problem:
  * several upstreams answer in their own time, and the client may go meanwhile (native_cancel). */
 #include <jansson.h>
-#include <stdlib.h>
 
 #include "api/routes.h"
+#include "base/clock.h"
 #include "base/log.h"
 
-enum { LIST_BYTES_MAX = 4 * 1024 * 1024 };
+enum { LIST_BYTES_MAX = 4 * 1024 * 1024, ANSWER_BYTES_MAX = 64 * 1024 * 1024 };
+
+/* A list is no inference: one server that hangs must not hide what the others have. */
+#define LIST_TIMEOUT_US (10 * SECOND_US)
 
 struct listing;
 
@@ -16,13 +19,14 @@ struct part {
     struct upstream_request request;
     struct listing *listing;
     struct buffer body;
-    unsigned status; /* 0: no answer */
+    unsigned status; /* 0: no answer, or none that can be read */
     bool asked;
 };
 
 struct listing {
     struct exchange *x;
     struct part *parts; /* one per upstream of the snapshot */
+    json_t *seen;       /* the ids listed so far, as members: a list may be long */
     unsigned waiting;
 };
 
@@ -47,27 +51,17 @@ static bool may_use(const struct exchange *x, const char *model)
     return !x->principal.key || api_key_may_use_model(x->principal.key, slice_of(model));
 }
 
-static bool listed_already(json_t *list, const struct list_shape *shape, const char *id)
-{
-    size_t i;
-    json_t *entry;
-    json_array_foreach(list, i, entry)
-    {
-        const char *other = json_string_value(json_object_get(entry, shape->id));
-        if (other && !strcmp(other, id))
-            return true;
-    }
-    return false;
-}
-
-/* Takes over `entry`. */
-static void add(const struct exchange *x, json_t *list, const struct list_shape *shape,
-                json_t *entry)
+/* Takes over `entry`; NULL is one that found no memory. ERR_MEMORY. */
+static enum err add(const struct listing *listing, json_t *list, const struct list_shape *shape,
+                    json_t *entry)
 {
     const char *id = json_string_value(json_object_get(entry, shape->id));
-    if (id && may_use(x, id) && !listed_already(list, shape, id))
-        json_array_append(list, entry);
+    int failed = entry ? 0 : -1;
+    if (id && may_use(listing->x, id) && !json_object_get(listing->seen, id))
+        failed =
+            json_object_set_new(listing->seen, id, json_true()) | json_array_append(list, entry);
     json_decref(entry);
+    return failed ? ERR_MEMORY : OK;
 }
 
 static json_t *configured_entry(const struct list_shape *shape, const struct upstream *upstream,
@@ -81,51 +75,84 @@ static json_t *configured_entry(const struct list_shape *shape, const struct ups
                      "format", "", "family", "", "parameter_size", "");
 }
 
-static void add_answer(const struct exchange *x, json_t *list, const struct list_shape *shape,
-                       const struct part *part)
+static enum err add_answer(const struct listing *listing, json_t *list,
+                           const struct list_shape *shape, struct part *part)
 {
+    json_error_t wrong;
     json_t *answer = json_loadb(part->body.len ? part->body.bytes : "", part->body.len,
-                                JSON_REJECT_DUPLICATES, NULL);
+                                JSON_REJECT_DUPLICATES, &wrong);
+    if (!answer && json_error_code(&wrong) == json_error_out_of_memory)
+        return ERR_MEMORY;
     json_t *entries = json_object_get(answer, shape->members), *entry;
+    enum err err = OK;
     size_t i;
+    if (!json_is_object(answer)) /* Ollama writes null for an empty list */
+        part->status = 0;
     json_array_foreach(entries, i, entry)
     {
-        if (json_is_object(entry))
-            add(x, list, shape, json_incref(entry));
+        if (!err && json_is_object(entry))
+            err = add(listing, list, shape, json_incref(entry));
     }
     json_decref(answer);
+    return err;
 }
 
-static json_t *collect(const struct listing *listing, const struct list_shape *shape)
+/* ERR_MEMORY: a list with gaps would pass for a whole one. */
+static enum err collect(struct listing *listing, const struct list_shape *shape, json_t *list)
 {
     const struct exchange *x = listing->x;
     const struct snapshot *snapshot = x->use->snapshot;
-    json_t *list = json_array();
     for (unsigned i = 0; i < snapshot->upstream_count; i++) {
         const struct upstream *upstream = snapshot->upstreams[i];
-        const struct part *part = &listing->parts[i];
+        struct part *part = &listing->parts[i];
         const struct text_list *models = &upstream->settings->models;
         if (!(upstream->kind & x->endpoint->kinds))
             continue;
         for (unsigned m = 0; m < models->count; m++)
-            add(x, list, shape, configured_entry(shape, upstream, models->items[m]));
+            TRY(add(listing, list, shape, configured_entry(shape, upstream, models->items[m])));
         if (part->asked && part->status == 200)
-            add_answer(x, list, shape, part);
+            TRY(add_answer(listing, list, shape, part));
     }
-    return list;
+    return list ? OK : ERR_MEMORY;
 }
 
+static void give_up(struct exchange *x, enum refusal refusal)
+{
+    refuse(x, refusal);
+    exchange_refuse(x);
+}
+
+/* jansson loses the error of a member's name that could not be written; the buffer keeps it. */
+static int print_piece(const char *bytes, size_t size, void *text)
+{
+    buffer_append(text, slice_make(bytes, size));
+    return ((struct buffer *)text)->failed ? -1 : 0;
+}
+
+/* Takes over `document`; NULL: there was no memory for it. */
 static void answer_json(struct exchange *x, json_t *document)
 {
-    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    AUTO(buffer) text = BUFFER_MAX(ANSWER_BYTES_MAX);
+    bool printed = document && json_dump_callback(document, print_piece, &text, JSON_COMPACT) == 0;
     json_decref(document);
-    if (!text) {
-        refuse(x, REFUSE_OVERLOADED);
-        exchange_refuse(x);
-        return;
-    }
-    exchange_answer(x, 200, "application/json", slice_of(text));
-    free(text);
+    if (!printed || text.failed)
+        give_up(x, REFUSE_OVERLOADED);
+    else
+        exchange_answer(x, 200, "application/json", buffer_slice(&text));
+}
+
+/* {"models": list}, or OpenAI's form. Takes over `list` in any case, which json_pack does not. */
+static json_t *wrap(const struct list_shape *shape, json_t *list)
+{
+    json_t *object = json_object();
+    int failed = 0;
+    if (shape->dialect == &dialect_openai)
+        failed = json_object_set_new(object, "object", json_string("list"));
+    failed |= json_object_set_new(object, shape->members, list);
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
 /* GET /v1/models/{id}: one of the list, or the 404 that says nothing about what others have. */
@@ -144,8 +171,7 @@ static void answer_one(struct exchange *x, json_t *list, const struct list_shape
         answer_json(x, found);
         return;
     }
-    refuse(x, REFUSE_MODEL);
-    exchange_refuse(x);
+    give_up(x, REFUSE_MODEL);
 }
 
 /* Nobody who was asked answered, and nothing is configured: an empty list would be a lie. */
@@ -163,8 +189,12 @@ static bool all_failed(const struct listing *listing)
 
 static void free_parts(struct listing *listing)
 {
-    for (unsigned i = 0; i < listing->x->use->snapshot->upstream_count; i++)
-        buffer_finish(&listing->parts[i].body);
+    for (unsigned i = 0; i < listing->x->use->snapshot->upstream_count; i++) {
+        struct part *part = &listing->parts[i];
+        buffer_finish(&part->body);
+        if (part->request.head.len) /* it held the upstream's key */
+            explicit_bzero((void *)part->request.head.ptr, part->request.head.len);
+    }
 }
 
 static void answer_listing(struct listing *listing)
@@ -172,20 +202,20 @@ static void answer_listing(struct listing *listing)
     struct exchange *x = listing->x;
     const struct list_shape *shape = shape_of(x);
     x->native_cancel = NULL;
-    if (all_failed(listing)) {
-        free_parts(listing);
-        refuse(x, REFUSE_UPSTREAM_BROKEN);
-        exchange_refuse(x);
-        return;
-    }
-    json_t *list = collect(listing, shape);
+    json_t *list = json_array();
+    listing->seen = json_object();
+    enum err err = collect(listing, shape, list);
+    json_decref(listing->seen);
+    bool failed = all_failed(listing);
     free_parts(listing);
-    if (x->path_rest.len)
+    if (err || failed) {
+        json_decref(list);
+        give_up(x, err ? REFUSE_OVERLOADED : REFUSE_UPSTREAM_BROKEN);
+    } else if (x->path_rest.len) {
         answer_one(x, list, shape);
-    else if (shape->dialect == &dialect_openai)
-        answer_json(x, json_pack("{s:s, s:o}", "object", "list", "data", list));
-    else
-        answer_json(x, json_pack("{s:o}", "models", list));
+    } else {
+        answer_json(x, wrap(shape, list));
+    }
 }
 
 /* --- asking -------------------------------------------------------------------------------------
@@ -278,6 +308,7 @@ static enum err ask(struct listing *listing, struct part *part, struct upstream 
         .upstream = upstream,
         .worker = x->worker,
         .method = METHOD_GET,
+        .first_byte_timeout_us = LIST_TIMEOUT_US,
     };
     listing->waiting++;
     return build_question(x, upstream, &part->request.head);
@@ -299,8 +330,7 @@ void answer_model_list(struct exchange *x)
             err = ask(listing, &parts[i], upstream);
     }
     if (err || snapshot->upstream_count == 0) {
-        refuse(x, err ? REFUSE_OVERLOADED : REFUSE_NO_UPSTREAM);
-        exchange_refuse(x);
+        give_up(x, err ? REFUSE_OVERLOADED : REFUSE_NO_UPSTREAM);
         return;
     }
     x->native_state = listing;

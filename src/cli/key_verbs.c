@@ -53,6 +53,18 @@ static json_t *refusal_of(enum err err, const char *what)
     return verb_refusal(err_name(err), "%s: %s", what, err_name(err));
 }
 
+/* {"ok": true, NAME: value}. Takes `value` over in any case, which json_pack does not. */
+static json_t *success(const char *name, json_t *value)
+{
+    json_t *object = json_object();
+    int failed = json_object_set_new(object, "ok", json_true());
+    failed |= json_object_set_new(object, name, value);
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
 /* A row as the object that people and scripts see. */
 
 static json_t *time_value(uint64_t epoch_s)
@@ -68,10 +80,14 @@ static json_t *time_value(uint64_t epoch_s)
 static json_t *permissions_value(permissions set)
 {
     json_t *list = json_array();
+    int failed = 0;
     for (const struct permission_row *row = permission_table(); row->name; row++)
         if (set & row->permission)
-            json_array_append_new(list, json_string(row->name));
-    return list;
+            failed |= json_array_append_new(list, json_string(row->name));
+    if (!failed)
+        return list;
+    json_decref(list); /* fewer than there are would be a lie */
+    return NULL;
 }
 
 static json_t *models_value(struct slice models_json)
@@ -130,15 +146,22 @@ static enum err show_row(void *context, const struct stored_key *key)
     return showing->value ? OK : ERR_STORE;
 }
 
-static json_t *show(struct store *store, struct slice id, struct slice plain)
+/* `done` is what has happened to the key already, and stands whatever comes of reading it back;
+ * NULL: nothing. */
+static json_t *show(struct store *store, struct slice id, struct slice plain, const char *done)
 {
     struct showing showing = {.plain = plain};
     enum err err = store_find_key(store, id, show_row, &showing);
+    if (err != OK)
+        json_decref(showing.value); /* the row came, and what was behind it failed */
     if (err == ERR_NOT_FOUND)
         return verb_refusal("not_found", "no key has the id \"%.64s\"", id.ptr);
+    if (err != OK && done)
+        return verb_refusal("store", "the key %.*s %s, but could not be read back from the store",
+                            SLICE_ARG(id), done);
     if (err != OK)
         return refusal_of(err, "reading the key");
-    return json_pack("{s:b, s:o}", "ok", 1, "key", showing.value);
+    return success("key", showing.value);
 }
 
 /* key_create */
@@ -204,7 +227,8 @@ static json_t *create_key(struct store *store, struct keyring *keyring,
     enum err err = keyring_create_key(keyring, store, wanted, now_epoch_s, &plain, &key);
     if (err != OK)
         return refusal_of(err, "making the key");
-    json_t *response = show(store, slice_make(key->id, KEY_ID_LEN), secret_reveal(&plain));
+    json_t *response = show(store, slice_make(key->id, KEY_ID_LEN), secret_reveal(&plain),
+                            "was made (revoke it: nobody was told its secret)");
     api_key_unref(key);
     return response;
 }
@@ -285,8 +309,13 @@ static json_t *key_list(struct store *store, struct keyring *keyring, const json
         json_decref(page.keys);
         return refusal_of(err, "reading the keys");
     }
-    return json_pack("{s:b, s:o, s:o}", "ok", 1, "keys", page.keys, "next",
-                     err == ERR_LIMIT ? json_integer((json_int_t)page.last) : json_null());
+    json_t *response = success("keys", page.keys);
+    if (json_object_set_new(response, "next",
+                            err == ERR_LIMIT ? json_integer((json_int_t)page.last) : json_null())) {
+        json_decref(response);
+        return NULL;
+    }
+    return response;
 }
 
 /* key_show, key_revoke: {"id": ID} */
@@ -320,7 +349,7 @@ static json_t *key_show(struct store *store, struct keyring *keyring, const json
     if (refusal)
         return refusal;
     refresh_uses(store, keyring);
-    return show(store, id, (struct slice){0});
+    return show(store, id, (struct slice){0}, NULL);
 }
 
 static json_t *key_revoke(struct store *store, struct keyring *keyring, const json_t *request)
@@ -333,7 +362,8 @@ static json_t *key_revoke(struct store *store, struct keyring *keyring, const js
     if (err == ERR_NOT_FOUND)
         return verb_refusal("not_found",
                             "no live key has the id \"%.64s\": see `sallyport key list`", id.ptr);
-    return err == OK ? show(store, id, (struct slice){0}) : refusal_of(err, "revoking the key");
+    return err == OK ? show(store, id, (struct slice){0}, "was revoked")
+                     : refusal_of(err, "revoking the key");
 }
 
 static json_t *ping(struct store *store, struct keyring *keyring, const json_t *request)

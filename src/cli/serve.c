@@ -252,10 +252,12 @@ int command_serve(int argc, char **argv)
     AUTO(faults) faults = {0};
     enum err err = make(&server, &faults);
     print_faults(&faults);
-    if (!err) {
+    if (!err)
+        err = gateway_start(server.gateway);
+    if (!err) { /* after the workers: a revoke waits for all of them */
         server.control =
             control_serve(server.settings->store.directory, server.store, server.keyring);
-        err = server.control ? gateway_start(server.gateway) : ERR_IO;
+        err = server.control ? OK : ERR_IO;
         if (!server.control)
             fprintf(stderr, "sallyport: cannot open the control socket in %s: %s\n",
                     server.settings->store.directory, strerror(errno));

@@ -84,10 +84,10 @@ static const struct option options[] = {
      .help =
          "Memory for all request bodies in flight together; when it is used up, requests get 503."},
     {"server.max_header_line", .type = OPTION_SIZE, FIELD(server.max_header_line_bytes),
-     .standard = "16KB", .min = 1 * KB, .max = 1 * MB,
+     .standard = "16KB", .min = 1 * KB, .max = 128 * KB,
      .help = "Longest single line of a request head."},
     {"server.max_header_bytes", .type = OPTION_SIZE, FIELD(server.max_header_bytes),
-     .standard = "64KB", .min = 1 * KB, .max = 4 * MB,
+     .standard = "64KB", .min = 1 * KB, .max = 128 * KB,
      .help = "Largest request head, all lines together."},
     {"server.max_connections", .type = OPTION_INTEGER, FIELD(server.max_connections),
      .standard = "10000", .min = 1, .max = 1000000, .fixed = true,
@@ -137,8 +137,8 @@ static const struct option options[] = {
 
     /* endpoints, metrics */
     {"endpoints.allow", .type = OPTION_PATTERNS, FIELD(endpoints.allow),
-     .help = "Paths that pass to the model server, exact or ending in *; empty is the safe list of "
-             "its kind."},
+     .help = "Paths that may pass, exact or ending in *, instead of the safe list; \"default\" is "
+             "that list."},
     {"endpoints.deny", .type = OPTION_PATTERNS, FIELD(endpoints.deny),
      .help = "Paths that never pass, whatever allows them."},
     {"endpoints.manage", .type = OPTION_BOOL, FIELD(endpoints.manage), .standard = "false",

@@ -249,6 +249,8 @@ static enum err grow(struct assignment *a, void **items, unsigned count, size_t 
 
 static enum err check_pattern(struct assignment *a, struct slice item)
 {
+    if (slice_equal(item, SLICE("default")) && !strcmp(a->option->path, "endpoints.allow"))
+        return OK; /* llm/endpoint.c: the safe list */
     if (item.len == 0 || item.ptr[0] != '/')
         return explain(a, "a path begins with '/'");
     size_t star = slice_find(item, '*');

@@ -83,10 +83,23 @@ enum verdict check_identity(struct exchange *x)
             return know(x, NULL, x->native->right);
         return refuse(x, REFUSE_NO_CREDENTIAL);
     }
-    struct api_key *key;
-    if (!settings->security.api_key_enabled || credential.len > CREDENTIAL_MAX ||
-        keyring_find(x->worker->shared->keyring, credential, x->began_wall_us / SECOND_US, &key,
-                     NULL) != OK)
+    if (!settings->security.api_key_enabled || credential.len > CREDENTIAL_MAX)
         return refuse(x, REFUSE_BAD_CREDENTIAL);
+    /* An open path is free of charge, guessing at credentials there is not; know() gives it back.
+     */
+    if (open && x->client.family != ADDRESS_UNIX) {
+        struct rate_verdict verdict = rate_charge(x->worker->shared->rates, x->client_hash,
+                                                  &settings->limits.ip, x->worker->loop.now_us);
+        if (!verdict.admitted) {
+            x->retry_after_s = (verdict.retry_in_us + 999999) / 1000000;
+            return refuse(x, REFUSE_IP_RATE);
+        }
+        x->address_charged = true;
+    }
+    struct api_key *key;
+    enum err err = keyring_find(x->worker->shared->keyring, credential,
+                                x->began_wall_us / SECOND_US, &key, NULL);
+    if (err) /* without memory nobody is judged, and nobody passes */
+        return refuse(x, err == ERR_MEMORY ? REFUSE_OVERLOADED : REFUSE_BAD_CREDENTIAL);
     return know(x, key, key->permissions);
 }

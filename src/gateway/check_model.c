@@ -28,6 +28,8 @@ static enum verdict check_call(struct exchange *x)
     case CALL_STREAM_TYPE:
         return refuse_with(x, REFUSE_BAD_PARAMETER, call->param,
                            "\"stream\" must be true or false.");
+    case CALL_NO_MEMORY:
+        return refuse(x, REFUSE_OVERLOADED);
     }
     const struct api_key *key = x->principal.key;
     if (call->has_model && key && !api_key_may_use_model(key, call->model))

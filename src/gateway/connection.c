@@ -39,7 +39,10 @@ void connection_close(struct connection *c)
     loop_release_timers(&worker->loop, 1);
     list_remove(&c->task.link);
     list_remove(&c->link);
-    stream_close(&c->stream);
+    if (c->reset)
+        stream_reset(&c->stream);
+    else
+        stream_close(&c->stream);
     struct exchange *x = c->exchange;
     c->exchange = NULL;
     if (x)
@@ -408,7 +411,8 @@ void connection_start(struct worker *worker, int fd, const struct address *peer)
         connection_close(c);
         return;
     }
-    arm(c, settings->server.header_timeout_us);
+    /* One that was on its way here when the drain began may still ask, if it does so now. */
+    arm(c, worker->draining ? SECOND_US : settings->server.header_timeout_us);
     unsigned open = atomic_load_explicit(&worker->shared->connections, memory_order_relaxed);
     if (over_cap(c))
         refuse_unread(c, REFUSE_TOO_MANY_CONNECTIONS, HTTP_FINE);

@@ -38,6 +38,8 @@ struct connection {
     bool head_incomplete; /* all of `in` was looked at */
     bool cap_counted;
     bool answer_chunked, answer_ended, keep_alive;
+    bool reset;             /* connection_close sends a reset, not an orderly end */
+    bool answer_to_end;     /* only the end of the connection ends the answer */
     bool in_turn;           /* connection_turn is on the stack and goes on by itself */
     bool broken;            /* an answer could not be kept: nothing more is written */
     unsigned turn_requests; /* heads read in this turn */

@@ -40,14 +40,30 @@ static struct exchange *create(struct worker *worker, const struct front *front,
     return x;
 }
 
+/* Does `value` begin with `mark` ("sp_"), when its percent-escapes are read? Whoever finds it in a
+ * log reads them too. */
+static bool begins_with(struct slice value, const char *mark)
+{
+    for (; *mark; mark++) {
+        unsigned char byte = value.len ? (unsigned char)value.ptr[0] : 0;
+        size_t size = 1;
+        if (byte == '%' && value.len >= 3 &&
+            hex_parse(slice_make(value.ptr + 1, 2), &byte, 1) == OK)
+            size = 3;
+        if (byte != (unsigned char)*mark)
+            return false;
+        value = slice_from(value, size);
+    }
+    return true;
+}
+
 bool query_holds_key(struct slice query)
 {
     while (query.len) {
         struct slice value = slice_cut(&query, '&');
         slice_cut(&value, '=');
         /* Ours, and the form that OpenAI, Anthropic and LiteLLM keys share. */
-        if (slice_starts(value, SLICE("sp_")) ||
-            (value.len >= 20 && slice_starts(value, SLICE("sk-"))))
+        if (begins_with(value, "sp_") || (value.len >= 20 && begins_with(value, "sk-")))
             return true;
     }
     return false;
@@ -381,6 +397,8 @@ void exchange_end(struct exchange *x)
 {
     struct worker *worker = x->worker;
     upstream_request_cancel(&x->request);
+    if (x->request.head.len) /* it held the upstream's key */
+        explicit_bzero((void *)x->request.head.ptr, x->request.head.len);
     if (x->request_line.ptr || x->head)
         record(x);
     if (x->slot_taken)

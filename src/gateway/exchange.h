@@ -103,6 +103,7 @@ struct exchange {
     enum answer_state answer_state;
     unsigned status;
     bool head_only, streaming, body_forbidden;
+    bool length_given; /* the upstream's answer has a Content-Length: nothing may be added to it */
     uint64_t body_bytes_sent;
     struct events events; /* watches a stream's framing */
     void *native_state;   /* a native handler's own, in the arena */

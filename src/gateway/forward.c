@@ -160,6 +160,7 @@ static void on_head(struct upstream_request *request, const struct response_head
         .retry_after_s = retry_after(head),
         .event_stream = x->streaming,
     };
+    x->length_given = answer.content_length != HTTP_NO_LENGTH;
     x->answer_state = ANSWER_BEGUN;
     x->status = head->status;
     x->front->send_head(x, &answer);
@@ -237,7 +238,7 @@ static void on_fail(struct upstream_request *request, enum err why)
     enum refusal refusal = refusal_of(why);
     if (refusal == REFUSE_UPSTREAM_REFUSED && request->got_bytes)
         refusal = REFUSE_UPSTREAM_BROKEN;
-    if (x->answer_state == ANSWER_BEGUN && x->streaming)
+    if (x->answer_state == ANSWER_BEGUN && x->streaming && !x->length_given)
         tell_stream(x);
     fail(x, refusal);
 }

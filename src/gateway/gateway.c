@@ -52,7 +52,7 @@ struct order {
     struct gateway *gateway;
     struct worker *worker;
     void (*act)(struct order *order);
-    struct snapshot *snapshot;
+    struct snapshot_use *use;
     struct grace *grace;
 };
 
@@ -63,18 +63,26 @@ static void deliver(struct message *message)
     free(order);
 }
 
-/* False: no memory; nothing was sent. */
-static bool tell(struct gateway *gateway, unsigned i, struct order what)
+/* An order for one worker, to be posted to its loop; NULL: no memory. */
+static struct order *order_create(struct gateway *gateway, unsigned i, struct order what)
 {
     struct order *order = malloc(sizeof *order);
     if (!order)
-        return false;
+        return NULL;
     *order = what;
     order->message.deliver = deliver;
     order->gateway = gateway;
     order->worker = gateway->workers[i];
-    loop_post(&gateway->workers[i]->loop, &order->message);
-    return true;
+    return order;
+}
+
+/* False: no memory; nothing was sent. */
+static bool tell(struct gateway *gateway, unsigned i, struct order what)
+{
+    struct order *order = order_create(gateway, i, what);
+    if (order)
+        loop_post(&order->worker->loop, &order->message);
+    return order != NULL;
 }
 
 static void tell_all(struct gateway *gateway, void (*act)(struct order *order))
@@ -99,8 +107,7 @@ static void act_stop(struct order *order)
 
 static void act_switch(struct order *order)
 {
-    worker_switch_snapshot(order->worker, order->snapshot);
-    snapshot_unref(order->snapshot);
+    worker_switch_snapshot(order->worker, order->use);
 }
 
 struct grace {
@@ -149,17 +156,31 @@ static void log_faults(const struct faults *faults, const char *before)
     }
 }
 
-static void use_snapshot(struct gateway *gateway, struct snapshot *snapshot)
+/* All workers get `snapshot`, or none does (ERR_MEMORY): two configurations side by side would be
+ * a rule that holds on some connections only. Takes the reference over on OK. */
+static enum err use_snapshot(struct gateway *gateway, struct snapshot *snapshot)
 {
-    for (unsigned i = 0; i < gateway->started_count; i++) {
-        snapshot_ref(snapshot);
-        if (!tell(gateway, i, (struct order){.act = act_switch, .snapshot = snapshot})) {
-            snapshot_unref(snapshot);
-            log_error("no memory to tell worker %u of the new configuration; reload again", i);
+    struct order *orders[WORKERS_MAX];
+    unsigned count = 0;
+    for (; count < gateway->started_count; count++) {
+        struct snapshot_use *use = snapshot_use_create(snapshot);
+        orders[count] =
+            use ? order_create(gateway, count, (struct order){.act = act_switch, .use = use})
+                : NULL;
+        if (orders[count])
+            continue;
+        snapshot_use_drop(use);
+        while (count--) {
+            snapshot_use_drop(orders[count]->use);
+            free(orders[count]);
         }
+        return ERR_MEMORY;
     }
+    for (unsigned i = 0; i < count; i++)
+        loop_post(&orders[i]->worker->loop, &orders[i]->message);
     snapshot_unref(gateway->snapshot);
     gateway->snapshot = snapshot;
+    return OK;
 }
 
 static bool any_unknown(const struct gateway *gateway)
@@ -201,22 +222,25 @@ static void reload(struct gateway *gateway)
     enum upstream_kind *kinds = err ? NULL : kinds_of(gateway, settings);
     if (!err)
         err = snapshot_create(settings, gateway->snapshot, kinds, &snapshot, &faults);
+    AUTO(buffer) fixed = BUFFER_MAX(4096);
+    if (!err) {
+        config_print_fixed_changes(gateway->snapshot->settings, settings, &fixed);
+        err = use_snapshot(gateway, snapshot);
+    }
     if (err) {
         log_faults(&faults, "");
         log_error("the configuration was not reloaded (%s); the running one stays", err_name(err));
+        snapshot_unref(snapshot);
         free(kinds);
         settings_unref(settings);
         return;
     }
-    AUTO(buffer) fixed = BUFFER_MAX(4096);
-    config_print_fixed_changes(gateway->snapshot->settings, settings, &fixed);
     log_faults(&faults, "");
     if (fixed.len)
         log_warning("these changes need a restart: %.*s", SLICE_ARG(buffer_slice(&fixed)));
     recorder_configure(gateway->shared.recorder, settings);
     free(gateway->kinds);
     gateway->kinds = kinds;
-    use_snapshot(gateway, snapshot);
     settings_unref(settings);
     log_info("the configuration was reloaded");
     plan_probe(gateway);
@@ -227,6 +251,15 @@ static void probe_run(struct job *job)
     struct gateway *gateway = CONTAINER_OF(job, struct gateway, probe_job);
     for (unsigned i = 0; i < gateway->probed->upstream_count; i++)
         gateway->found[i] = probe_kind(&gateway->probed->upstreams[i]);
+}
+
+/* What was found out and is not in use. */
+static void forget_kinds(struct gateway *gateway)
+{
+    const struct snapshot *snapshot = gateway->snapshot;
+    for (unsigned i = 0; i < snapshot->upstream_count; i++)
+        if (!snapshot->upstreams[i]->kind_found)
+            gateway->kinds[i] = KIND_ASK;
 }
 
 static void probe_done(struct job *job)
@@ -242,10 +275,16 @@ static void probe_done(struct job *job)
             gateway->kinds[i] = gateway->found[i];
     }
     AUTO(faults) faults = {0};
-    struct snapshot *snapshot;
-    if (news &&
-        snapshot_create(settings, gateway->snapshot, gateway->kinds, &snapshot, &faults) == OK) {
-        use_snapshot(gateway, snapshot);
+    struct snapshot *snapshot = NULL;
+    enum err err = OK;
+    if (news)
+        err = snapshot_create(settings, gateway->snapshot, gateway->kinds, &snapshot, &faults);
+    if (news && !err)
+        err = use_snapshot(gateway, snapshot);
+    if (err) {
+        snapshot_unref(snapshot);
+        forget_kinds(gateway); /* and ask again */
+    } else if (news) {
         for (unsigned i = 0; i < snapshot->upstream_count; i++)
             log_info("upstream %s is %s", snapshot->upstreams[i]->settings->name,
                      upstream_kind_name(snapshot->upstreams[i]->kind));
@@ -262,12 +301,18 @@ static void on_probe_time(struct timer *timer)
     struct gateway *gateway = CONTAINER_OF(timer, struct gateway, probe_timer);
     struct settings *settings = gateway->snapshot->settings;
     gateway->found = calloc(settings->upstream_count + 1, sizeof *gateway->found);
-    if (!gateway->found)
-        return;
+    gateway->probe_job = (struct job){.run = probe_run, .done = probe_done, .home = &gateway->loop};
     settings_ref(settings);
     gateway->probed = settings;
-    gateway->probe_job = (struct job){.run = probe_run, .done = probe_done, .home = &gateway->loop};
-    gateway->probing = jobs_submit(gateway->shared.jobs, LANE_FILE, &gateway->probe_job) == OK;
+    gateway->probing =
+        gateway->found && jobs_submit(gateway->shared.jobs, LANE_FILE, &gateway->probe_job) == OK;
+    if (gateway->probing)
+        return;
+    settings_unref(gateway->probed); /* later, then */
+    gateway->probed = NULL;
+    free(gateway->found);
+    gateway->found = NULL;
+    plan_probe(gateway);
 }
 
 /* --- chores

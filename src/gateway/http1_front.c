@@ -102,17 +102,6 @@ static void put(struct connection *c, const struct iovec *pieces, int count)
 /* --- the end of an answer -----------------------------------------------------------------------
  */
 
-static void next_request(struct connection *c)
-{
-    struct loop *loop = &c->worker->loop;
-    c->state = CONNECTION_HEAD;
-    timer_arm(loop, &c->timer, loop->now_us + worker_settings(c->worker)->server.idle_timeout_us);
-    if (c->hung_up)
-        c->readable = true;
-    if (!c->in_turn && (c->in.len || c->readable))
-        loop_defer(loop, &c->task);
-}
-
 static void begin_lingering(struct connection *c)
 {
     struct loop *loop = &c->worker->loop;
@@ -133,6 +122,21 @@ static bool was_read_whole(const struct exchange *x)
     return x->body_complete || !has_body;
 }
 
+static void next_request(struct connection *c)
+{
+    struct loop *loop = &c->worker->loop;
+    if (c->worker->draining && !c->in.len && !c->pending.len) { /* it was told otherwise earlier */
+        begin_lingering(c);
+        return;
+    }
+    c->state = CONNECTION_HEAD;
+    timer_arm(loop, &c->timer, loop->now_us + worker_settings(c->worker)->server.idle_timeout_us);
+    if (c->hung_up)
+        c->readable = true;
+    if (!c->in_turn && (c->in.len || c->readable))
+        loop_defer(loop, &c->task);
+}
+
 /* Everything of the answer is with the kernel. */
 static void answer_written(struct connection *c)
 {
@@ -140,11 +144,10 @@ static void answer_written(struct connection *c)
     bool broken = x->answer_state == ANSWER_BROKEN, read_whole = was_read_whole(x);
     c->exchange = NULL;
     exchange_end(x);
-    if (broken)
-        connection_close(c);
-    else if (c->keep_alive)
+    c->reset = broken && c->answer_to_end; /* an orderly end would look like the answer's */
+    if (c->keep_alive)
         next_request(c);
-    else if (read_whole && !c->in.len && !c->pending.len)
+    else if (c->reset || (!broken && read_whole && !c->in.len && !c->pending.len))
         connection_close(c); /* nothing more can come that would turn the close into a reset */
     else
         begin_lingering(c);
@@ -194,6 +197,7 @@ static void print_framing(struct buffer *out, struct connection *c, const struct
     bool bodiless = answer->status == 204 || answer->status == 304;
     c->keep_alive = may_keep_alive(x) && (known || bodiless || !old || x->head_only);
     c->answer_chunked = !known && !old && !bodiless && !x->head_only;
+    c->answer_to_end = !known && old && !bodiless && !x->head_only;
     if (known && !bodiless) {
         buffer_append(out, SLICE("Content-Length: "));
         buffer_number(out, answer->content_length);

@@ -10,8 +10,9 @@
 #include "gateway/upstream_wire.h"
 
 enum {
-    IDLE_MAX = 32,          /* kept connections per worker and upstream, as in nginx's examples */
-    ADDRESS_LIFETIME_S = 30 /* how long a resolved name is believed */
+    IDLE_MAX = 32,           /* kept connections per worker and upstream, as in nginx's examples */
+    ADDRESS_LIFETIME_S = 30, /* how long a resolved name is believed */
+    RETRY_US = 5 * 1000      /* a Unix socket's queue is full: when to knock again */
 };
 
 /* A look-up in progress; lives until its answer comes, also when nobody waits for it any more. */
@@ -51,19 +52,21 @@ void upstream_connection_close(struct upstream_connection *c)
     worker_bury(c->worker, &c->grave, release);
 }
 
+static void connect_next(struct upstream_connection *c);
+
 static void on_time(struct timer *timer)
 {
     struct upstream_connection *c = CONTAINER_OF(timer, struct upstream_connection, timer);
     if (c->state == UPSTREAM_IDLE)
         upstream_connection_close(c);
+    else if (c->state == UPSTREAM_RESOLVING && c->worker->loop.now_us < c->connect_until_us)
+        connect_next(c);
     else if (c->request->paused) /* the client is slow; its own connection's timer decides */
         timer_arm(&c->worker->loop, &c->timer,
                   c->worker->loop.now_us + c->pool->upstream->settings->read_timeout_us);
     else
         upstream_wire_fail(c, ERR_TIMEOUT);
 }
-
-static void connect_next(struct upstream_connection *c);
 
 static void handshake(struct upstream_connection *c)
 {
@@ -149,6 +152,10 @@ static void connect_next(struct upstream_connection *c)
     for (; err && c->address_at < c->pool->address_count; c->address_at += err != OK) {
         int fd;
         err = socket_connect(&c->pool->addresses[c->address_at], &fd);
+        if (err == ERR_AGAIN) { /* no event will say when there is room */
+            timer_arm(&c->worker->loop, &c->timer, c->worker->loop.now_us + RETRY_US);
+            return;
+        }
         if (!err)
             err = adopt(c, fd);
     }
@@ -157,6 +164,7 @@ static void connect_next(struct upstream_connection *c)
         upstream_wire_fail(c, ERR_IO);
         return;
     }
+    timer_arm(&c->worker->loop, &c->timer, c->connect_until_us);
     c->state = UPSTREAM_CONNECTING;
 }
 
@@ -270,8 +278,8 @@ static void open_connection(struct upstream_pool *pool, struct upstream_request 
         request->listener->fail(request, ERR_MEMORY);
         return;
     }
-    timer_arm(&c->worker->loop, &c->timer,
-              c->worker->loop.now_us + pool->upstream->settings->connect_timeout_us);
+    c->connect_until_us = c->worker->loop.now_us + pool->upstream->settings->connect_timeout_us;
+    timer_arm(&c->worker->loop, &c->timer, c->connect_until_us);
     if (pool->upstream->kind == KIND_DEMO) {
         enum err err = connect_demo(c);
         if (err)

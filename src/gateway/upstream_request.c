@@ -104,8 +104,9 @@ static enum err send_request(struct upstream_connection *c)
         int count = gather(c, pieces);
         if (count == 0) {
             c->sent_all = c->request->sent = true;
+            uint64_t own_us = c->request->first_byte_timeout_us;
             timer_arm(&c->worker->loop, &c->timer,
-                      c->worker->loop.now_us + settings->first_byte_timeout_us);
+                      c->worker->loop.now_us + (own_us ? own_us : settings->first_byte_timeout_us));
             break;
         }
         size_t n;
@@ -300,7 +301,7 @@ void upstream_wire_turn(struct upstream_connection *c)
         err = send_request(c);
     if (!read_answer(c))
         return;
-    if (err) /* it took no more, and had nothing to say */
+    if (err && !c->readable && !request->paused) /* it took no more, and had nothing to say */
         upstream_wire_fail(c, err);
     else if (request->got_bytes)
         request->listener->turn_end(request);
@@ -319,6 +320,8 @@ void upstream_wire_begin(struct upstream_connection *c)
     enum err err = send_request(c);
     if (err)
         upstream_wire_fail(c, err);
+    else if (c->readable) /* it spoke, or hung up, before it was asked: no further event says so */
+        loop_defer(&c->worker->loop, &c->task);
 }
 
 void upstream_request_pause(struct upstream_request *request)

@@ -37,6 +37,7 @@ struct upstream_request {
     struct slice head; /* the request's bytes; must outlive the request */
     struct body *body; /* not consumed; must outlive the request; may be NULL */
     struct upstream_connection *connection; /* NULL: not running */
+    uint64_t first_byte_timeout_us;         /* 0: as the upstream's settings say */
     bool paused;                            /* the receiver is slow: do not read */
     bool sent;                              /* all of it: head and body may go */
     bool got_bytes;                         /* of the answer */
@@ -73,7 +74,8 @@ struct upstream_connection {
     struct upstream_request *request; /* while not idle */
     const struct upstream_settings *settings;
     struct pending_lookup *lookup; /* while resolving */
-    unsigned address_at;           /* which of the pool's addresses is being tried */
+    uint64_t connect_until_us;
+    unsigned address_at; /* which of the pool's addresses is being tried */
     enum upstream_state state;
     bool readable, writable, hung_up, reused;
     /* sending */

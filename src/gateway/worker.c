@@ -28,7 +28,7 @@ void worker_bury(struct worker *worker, struct grave *grave, void (*release)(str
     loop_defer(&worker->loop, &worker->bury);
 }
 
-static struct snapshot_use *use_snapshot(struct snapshot *snapshot)
+struct snapshot_use *snapshot_use_create(struct snapshot *snapshot)
 {
     struct snapshot_use *use = calloc(1, sizeof *use);
     if (use) {
@@ -46,6 +46,14 @@ static void drop_unused(struct snapshot_use *use)
     free(use);
 }
 
+void snapshot_use_drop(struct snapshot_use *use)
+{
+    if (!use)
+        return;
+    use->current = false;
+    drop_unused(use);
+}
+
 struct snapshot_use *worker_use_snapshot(struct worker *worker)
 {
     worker->use->exchanges++;
@@ -59,15 +67,12 @@ void worker_leave_snapshot(struct worker *worker, struct snapshot_use *use)
     drop_unused(use);
 }
 
-void worker_switch_snapshot(struct worker *worker, struct snapshot *snapshot)
+void worker_switch_snapshot(struct worker *worker, struct snapshot_use *use)
 {
-    struct snapshot_use *fresh = use_snapshot(snapshot), *old = worker->use;
-    if (!fresh)
-        return; /* no memory: the old configuration stays, which reload says */
-    worker->use = fresh;
-    old->current = false;
-    drop_unused(old);
-    upstream_pools_retire(worker, snapshot);
+    struct snapshot_use *old = worker->use;
+    worker->use = use;
+    snapshot_use_drop(old);
+    upstream_pools_retire(worker, use->snapshot);
 }
 
 struct slice worker_date(struct worker *worker)
@@ -92,7 +97,7 @@ enum err worker_create(struct shared *shared, unsigned number, struct snapshot *
     made->shared = shared;
     made->ring = recorder_ring(shared->recorder, number);
     made->head = malloc(sizeof *made->head);
-    made->use = use_snapshot(snapshot);
+    made->use = snapshot_use_create(snapshot);
     list_init(&made->all_connections);
     list_init(&made->upstream_pools);
     list_init(&made->demo_peers);
@@ -106,10 +111,7 @@ enum err worker_create(struct shared *shared, unsigned number, struct snapshot *
     pool_init(&made->upstream_connections, sizeof(struct upstream_connection), OBJECTS_KEPT);
     enum err err = made->head && made->use ? loop_init(&made->loop) : ERR_MEMORY;
     if (err) {
-        if (made->use) {
-            made->use->current = false;
-            drop_unused(made->use);
-        }
+        snapshot_use_drop(made->use);
         free(made->head);
         free(made);
         return err;
@@ -148,8 +150,7 @@ void worker_destroy(struct worker *worker)
     demo_peers_finish(worker);
     bury(&worker->bury);
     loop_finish(&worker->loop);
-    worker->use->current = false;
-    drop_unused(worker->use);
+    snapshot_use_drop(worker->use);
     block_pool_finish(&worker->request_blocks);
     block_pool_finish(&worker->answer_blocks);
     pool_finish(&worker->connections);

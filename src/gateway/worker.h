@@ -50,6 +50,8 @@ struct snapshot_use {
     bool current;
 };
 
+/* The builder holds the largest head that may come in (server.max_header_bytes is at most 128 KiB),
+ * and what we add to it. */
 enum { SCRATCH_BYTES = 64 * 1024, BUILDER_BYTES = 160 * 1024 };
 
 struct worker {
@@ -87,7 +89,12 @@ enum err worker_start(struct worker *worker) MUST_CHECK;
 void worker_bury(struct worker *worker, struct grave *grave, void (*release)(struct grave *grave));
 struct snapshot_use *worker_use_snapshot(struct worker *worker);
 void worker_leave_snapshot(struct worker *worker, struct snapshot_use *use);
-void worker_switch_snapshot(struct worker *worker, struct snapshot *snapshot);
+/* A worker's hold on `snapshot`, made beforehand so that the switch itself cannot fail; NULL: no
+ * memory. One that is not switched to is given back with snapshot_use_drop. */
+struct snapshot_use *snapshot_use_create(struct snapshot *snapshot);
+void snapshot_use_drop(struct snapshot_use *use);
+/* Takes `use` over. */
+void worker_switch_snapshot(struct worker *worker, struct snapshot_use *use);
 /* "Mon, 03 Nov 2025 10:30:00 GMT", printed once a second. */
 struct slice worker_date(struct worker *worker);
 

@@ -42,9 +42,10 @@ void keyring_destroy(struct keyring *keyring);
 size_t keyring_count(const struct keyring *keyring);
 
 /* Looks a presented credential up: shape, checksum, one SHA-256, one probe, one constant-time
- * comparison. On OK `*key` carries a reference, to be given back with api_key_unref. Everything
- * else is ERR_DENIED, whatever was wrong; `*reason` (may be NULL) is for the log: "malformed",
- * "unknown", "revoked", "expired". Lock-free; any thread that takes part in `grace`. */
+ * comparison. On OK `*key` carries a reference, to be given back with api_key_unref. ERR_MEMORY:
+ * it could not be judged. Everything else is ERR_DENIED, whatever was wrong; `*reason` (may be
+ * NULL) is for the log: "malformed", "unknown", "revoked", "expired". Lock-free; any thread that
+ * takes part in `grace`. */
 enum err keyring_find(struct keyring *keyring, struct slice presented, uint64_t now_epoch_s,
                       struct api_key **key, const char **reason) MUST_CHECK;
 void api_key_unref(struct api_key *key);

@@ -127,7 +127,7 @@ enum err keyring_find(struct keyring *keyring, struct slice presented, uint64_t 
     *reason = "malformed";
     TRY(key_text_parse(presented, &parts) == OK ? OK : ERR_DENIED);
     *reason = "unknown";
-    TRY(sha256_of(parts.secret, digest) == OK ? OK : ERR_DENIED);
+    TRY(sha256_of(parts.secret, digest));
     struct api_key *key = look_up(keyring, digest);
     explicit_bzero(digest, sizeof digest);
     TRY(judge(key, parts.id, now_epoch_s, reason));

@@ -10,7 +10,7 @@ static const struct lane_row {
     unsigned waiting_max;
 } lanes[LANE_COUNT] = {
     [LANE_RESOLVE] = {"sp-resolve", 2, 256},
-    [LANE_FILE] = {"sp-file", 1, 64},
+    [LANE_FILE] = {"sp-file",    1, 64 },
 };
 
 enum { THREADS_MAX = 4 };
@@ -35,13 +35,15 @@ static void deliver_done(struct message *message)
     job->done(job);
 }
 
-static struct job *next_job(struct queue *queue)
+/* `*wanted`: it is to be carried out, not only given back. */
+static struct job *next_job(struct queue *queue, bool *wanted)
 {
     pthread_mutex_lock(&queue->lock);
     while (list_empty(&queue->waiting) && !queue->stopping)
         pthread_cond_wait(&queue->filled, &queue->lock);
     struct list *link = list_pop(&queue->waiting);
     queue->count -= link != NULL;
+    *wanted = !queue->stopping;
     pthread_mutex_unlock(&queue->lock);
     return link ? LIST_OF(link, struct job, link) : NULL;
 }
@@ -49,8 +51,10 @@ static struct job *next_job(struct queue *queue)
 static void *work(void *argument)
 {
     struct queue *queue = argument;
-    for (struct job *job; (job = next_job(queue));) {
-        job->run(job);
+    bool wanted;
+    for (struct job *job; (job = next_job(queue, &wanted));) {
+        if (wanted)
+            job->run(job);
         job->message.deliver = deliver_done;
         loop_post(job->home, &job->message);
     }

@@ -1,5 +1,5 @@
-/* The job pool: a few threads for what is slow (name resolution, files, SQL, later password hashing),
- * in lanes with bounds of their own, so that a storm in one delays no other. */
+/* The job pool: a few threads for what is slow (name resolution, files, SQL, later password
+ * hashing), in lanes with bounds of their own, so that a storm in one delays no other. */
 #ifndef IO_JOBS_H
 #define IO_JOBS_H
 
@@ -11,8 +11,8 @@ enum lane {
     LANE_COUNT
 };
 
-/* `run` happens on a thread of the lane, `done` afterwards on `home`, the loop that asked. The owner
- * keeps the job where it is until `done` was called. */
+/* `run` happens on a thread of the lane, `done` afterwards on `home`, the loop that asked. The
+ * owner keeps the job where it is until `done` was called. */
 struct job {
     void (*run)(struct job *job);
     void (*done)(struct job *job);
@@ -25,7 +25,7 @@ struct jobs;
 
 /* ERR_MEMORY, ERR_IO. */
 enum err jobs_create(struct jobs **jobs) MUST_CHECK;
-/* Finishes what is running; what is still waiting is run, and its `done` posted. */
+/* Finishes what is running; what is still waiting is not run, but its `done` is posted. */
 void jobs_destroy(struct jobs *jobs);
 /* From any thread. ERR_BUSY: the lane is full. */
 enum err jobs_submit(struct jobs *jobs, enum lane lane, struct job *job) MUST_CHECK;

@@ -79,7 +79,8 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
             loop->batch[i].data.ptr = NULL;
 }
 
-/* --- timers: a binary heap ordered by heap_us; places count from 1 ------------------------------ */
+/* --- timers: a binary heap ordered by heap_us; places count from 1 ------------------------------
+ */
 
 static void put(struct loop *loop, size_t place, struct timer *timer)
 {
@@ -162,9 +163,9 @@ void timer_disarm(struct loop *loop, struct timer *timer)
 
 static void fire_timers(struct loop *loop)
 {
-    /* No more than there are now: one that arms itself for a time already past has its next turn. */
-    for (size_t left = loop->timers;
-         left && loop->timers && loop->heap[0]->heap_us <= loop->now_us; left--) {
+    /* No more than there are now: one that arms itself for a time already past waits a turn. */
+    for (size_t left = loop->timers; left && loop->timers && loop->heap[0]->heap_us <= loop->now_us;
+         left--) {
         struct timer *timer = loop->heap[0];
         if (timer->deadline_us > loop->now_us) {
             timer->heap_us = timer->deadline_us;

@@ -1,7 +1,7 @@
-/* The event loop: one per thread, over epoll. Descriptors are watched edge-triggered from the moment
- * they are added until they are closed, so that a request costs no epoll_ctl; whoever owns a watch
- * remembers what is readable and writable. Everything here belongs to the loop's own thread, but for
- * loop_post. */
+/* The event loop: one per thread, over epoll. Descriptors are watched edge-triggered from the
+ * moment they are added until they are closed, so that a request costs no epoll_ctl; whoever owns a
+ * watch remembers what is readable and writable. Everything here belongs to the loop's own thread,
+ * but for loop_post. */
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
 
@@ -20,8 +20,8 @@ struct watch {
     void (*on_ready)(struct watch *watch, uint32_t events);
 };
 
-/* Fires once, at or after its deadline. Moving an armed timer later costs nothing: the heap finds out
- * when the old deadline comes. */
+/* Fires once, at or after its deadline. Moving an armed timer later costs nothing: the heap finds
+ * out when the old deadline comes. */
 struct timer {
     uint64_t deadline_us;
     uint64_t heap_us; /* the deadline under which the heap has it */
@@ -29,7 +29,8 @@ struct timer {
     void (*on_time)(struct timer *timer);
 };
 
-/* Work to go on with in the loop's next turn, so that one busy connection does not hold up the rest. */
+/* Work to go on with in the loop's next turn, so that one busy connection does not hold up the
+ * rest. */
 struct task {
     struct list link;
     void (*run)(struct task *task);
@@ -73,7 +74,8 @@ enum err loop_watch(struct loop *loop, struct watch *watch) MUST_CHECK;
 void loop_unwatch(struct loop *loop, struct watch *watch);
 
 /* Arms, or moves, a timer. A zeroed struct timer with on_time set is a disarmed timer. Arming never
- * fails: whoever owns timers reserves their places when it is made, where a failure has an answer. */
+ * fails: whoever owns timers reserves their places when it is made, where a failure has an answer.
+ */
 void timer_arm(struct loop *loop, struct timer *timer, uint64_t deadline_us);
 void timer_disarm(struct loop *loop, struct timer *timer);
 /* ERR_MEMORY. */

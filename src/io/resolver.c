@@ -6,12 +6,14 @@
 static void resolve(struct job *job)
 {
     struct lookup *lookup = CONTAINER_OF(job, struct lookup, job);
-    struct addrinfo wanted = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo wanted = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *all = NULL;
     lookup->err = ERR_NOT_FOUND;
     if (getaddrinfo(lookup->host, NULL, &wanted, &all) != 0)
         return;
-    for (struct addrinfo *one = all; one && lookup->count < LOOKUP_ADDRESSES_MAX; one = one->ai_next) {
+    for (struct addrinfo *one = all; one && lookup->count < LOOKUP_ADDRESSES_MAX;
+         one = one->ai_next) {
         struct endpoint_address *endpoint = &lookup->found[lookup->count];
         if (one->ai_addrlen > sizeof endpoint->storage)
             continue;
@@ -36,8 +38,8 @@ static void resolved(struct job *job)
     lookup->done(lookup);
 }
 
-enum err lookup_start(struct lookup *lookup, struct jobs *jobs, struct loop *home, struct slice host,
-                      unsigned port)
+enum err lookup_start(struct lookup *lookup, struct jobs *jobs, struct loop *home,
+                      struct slice host, unsigned port)
 {
     struct address numeric;
     lookup->count = 0;
@@ -51,6 +53,7 @@ enum err lookup_start(struct lookup *lookup, struct jobs *jobs, struct loop *hom
         return ERR_LIMIT;
     memcpy(lookup->host, host.ptr, host.len);
     lookup->host[host.len] = '\0';
+    lookup->err = ERR_BUSY; /* until it was carried out */
     lookup->job = (struct job){.run = resolve, .done = resolved, .home = home};
     TRY(jobs_submit(jobs, LANE_RESOLVE, &lookup->job));
     return ERR_AGAIN;

@@ -20,7 +20,7 @@ struct lookup {
 
 /* Numeric addresses are answered at once: OK, and `done` is not called. ERR_AGAIN: `done` will be
  * called on `home`. ERR_BUSY, ERR_LIMIT (name too long). */
-enum err lookup_start(struct lookup *lookup, struct jobs *jobs, struct loop *home, struct slice host,
-                      unsigned port) MUST_CHECK;
+enum err lookup_start(struct lookup *lookup, struct jobs *jobs, struct loop *home,
+                      struct slice host, unsigned port) MUST_CHECK;
 
 #endif

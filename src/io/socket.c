@@ -147,7 +147,8 @@ enum err socket_accept(int listening, int *fd, struct address *peer)
 {
     struct sockaddr_storage storage = {0};
     socklen_t len = sizeof storage;
-    int accepted = accept4(listening, (struct sockaddr *)&storage, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int accepted =
+        accept4(listening, (struct sockaddr *)&storage, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (accepted < 0) {
         if (errno == EAGAIN)
             return ERR_AGAIN;
@@ -170,8 +171,10 @@ enum err socket_connect(const struct endpoint_address *endpoint, int *fd)
         return ERR_IO;
     if (endpoint->any.sa_family != AF_UNIX)
         setsockopt(opened, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(opened, &endpoint->any, endpoint->len) != 0 && errno != EINPROGRESS)
-        return give_up(opened);
+    if (connect(opened, &endpoint->any, endpoint->len) != 0 && errno != EINPROGRESS) {
+        bool full = errno == EAGAIN && endpoint->any.sa_family == AF_UNIX; /* its queue, unix(7) */
+        return full ? (close(opened), ERR_AGAIN) : give_up(opened);
+    }
     *fd = opened;
     return OK;
 }

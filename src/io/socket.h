@@ -1,4 +1,5 @@
-/* Sockets: IPv4, IPv6 and Unix; listening, accepting, connecting. All non-blocking and close-on-exec. */
+/* Sockets: IPv4, IPv6 and Unix; listening, accepting, connecting. All non-blocking and
+ * close-on-exec. */
 #ifndef IO_SOCKET_H
 #define IO_SOCKET_H
 

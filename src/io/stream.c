@@ -51,6 +51,13 @@ void stream_end_writing(struct stream *stream)
     shutdown(stream->fd, SHUT_WR);
 }
 
+void stream_reset(struct stream *stream)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    stream_close(stream);
+}
+
 void stream_close(struct stream *stream)
 {
     if (stream->tls) {

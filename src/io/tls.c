@@ -1,6 +1,7 @@
-/* See tls.h. The hard problem: a write that was cut short must be repeated with the same bytes, while
- * our callers hand in pieces that may lie elsewhere by then. SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER allows
- * that, as long as the bytes are the same; pieces are gathered into one record's worth first. */
+/* See tls.h. The hard problem: a write that was cut short must be repeated with the same bytes,
+ * while our callers hand in pieces that may lie elsewhere by then.
+ * SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER allows that, as long as the bytes are the same; pieces are
+ * gathered into one record's worth first. */
 #include "io/tls.h"
 
 #include <openssl/err.h>
@@ -71,7 +72,8 @@ static bool name_session(SSL *ssl, struct slice host)
     name[host.len] = '\0';
     if (address_parse(host, &numeric) == OK)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    SSL_set_hostflags(ssl,
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
@@ -144,7 +146,8 @@ enum err tls_write(struct tls_session *session, const struct iovec *pieces, int 
     char record[RECORD_BYTES];
     size_t len = 0;
     for (int i = 0; i < count && len < sizeof record; i++) {
-        size_t part = pieces[i].iov_len < sizeof record - len ? pieces[i].iov_len : sizeof record - len;
+        size_t part =
+            pieces[i].iov_len < sizeof record - len ? pieces[i].iov_len : sizeof record - len;
         memcpy(record + len, pieces[i].iov_base, part);
         len += part;
     }

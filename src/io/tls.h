@@ -1,5 +1,5 @@
-/* TLS towards upstreams (OpenSSL 3): certificates verified against the system's or a given authority,
- * the name checked, TLS 1.2 at least, never in clear instead. */
+/* TLS towards upstreams (OpenSSL 3): certificates verified against the system's or a given
+ * authority, the name checked, TLS 1.2 at least, never in clear instead. */
 #ifndef IO_TLS_H
 #define IO_TLS_H
 
@@ -13,12 +13,12 @@ struct tls_session;
 
 /* `ca_file` NULL: the system's authorities. `reason` (may be NULL) gets a sentence on failure.
  * ERR_TLS, ERR_MEMORY. */
-enum err tls_client_create(const char *ca_file, struct tls_client **client, struct buffer *reason)
-    MUST_CHECK;
+enum err tls_client_create(const char *ca_file, struct tls_client **client,
+                           struct buffer *reason) MUST_CHECK;
 void tls_client_destroy(struct tls_client *client);
 
-/* A session over a connected socket, which it does not own. `host` is a name or a numeric address; it
- * is sent as SNI (names only) and checked. ERR_TLS, ERR_MEMORY. */
+/* A session over a connected socket, which it does not own. `host` is a name or a numeric address;
+ * it is sent as SNI (names only) and checked. ERR_TLS, ERR_MEMORY. */
 enum err tls_session_create(struct tls_client *client, int fd, struct slice host,
                             struct tls_session **session) MUST_CHECK;
 void tls_session_destroy(struct tls_session *session);
@@ -27,10 +27,10 @@ const char *tls_session_reason(struct tls_session *session);
 
 /* As in stream.h. */
 enum err tls_handshake(struct tls_session *session) MUST_CHECK;
-enum err tls_read(struct tls_session *session, char *bytes, size_t size, size_t *n, bool *drained)
-    MUST_CHECK;
-enum err tls_write(struct tls_session *session, const struct iovec *pieces, int count, size_t *n)
-    MUST_CHECK;
+enum err tls_read(struct tls_session *session, char *bytes, size_t size, size_t *n,
+                  bool *drained) MUST_CHECK;
+enum err tls_write(struct tls_session *session, const struct iovec *pieces, int count,
+                   size_t *n) MUST_CHECK;
 void tls_end(struct tls_session *session); /* sends close_notify, if that is possible at once */
 
 #endif

@@ -39,9 +39,10 @@ static void read_model(const struct call_reader *reader, const struct json_value
     } else if (value->text.len == 0) {
         fault(call, CALL_MODEL_MISSING, param);
     } else {
-        /* Without memory the model stays missing and the call is refused. */
         call->model = arena_copy(reader->arena, value->text);
         call->has_model = call->model.ptr != NULL;
+        if (!call->has_model)
+            fault(call, CALL_NO_MEMORY, NULL);
     }
 }
 

@@ -24,6 +24,7 @@ enum call_fault {
     CALL_MODEL_NAME, /* "MODEL": some servers would take it for "model" */
     CALL_STREAM_TYPE,
     CALL_STREAM_NAME,
+    CALL_NO_MEMORY, /* not the caller's fault: 503 */
 };
 
 struct call {

@@ -69,18 +69,25 @@ static bool listed(const struct text_list *list, struct slice path)
     return false;
 }
 
+/* In endpoints.allow it stands for the table; without it the operator's list replaces the table. */
+static const char default_word[] = "default";
+
 static bool enabled(const struct endpoint *row, const struct settings *settings, unsigned kinds)
 {
     struct slice path = slice_of(row->path);
     const struct text_list *allow = &settings->endpoints.allow;
     if (listed(&settings->endpoints.deny, path) || (row->manages && !settings->endpoints.manage))
         return false;
-    return (row->kinds & kinds) && (allow->count == 0 || listed(allow, path));
+    bool allowed =
+        allow->count == 0 || listed(allow, slice_of(default_word)) || listed(allow, path);
+    return (row->kinds & kinds) && allowed;
 }
 
 /* A path that the operator allows by name and that is no row of ours: JSON in, anything out. */
 static bool is_custom(const char *path)
 {
+    if (!strcmp(path, default_word))
+        return false;
     for (const struct endpoint *row = table; row->path; row++)
         if (matches(slice_of(path), slice_of(row->path)) || !strcmp(path, row->path))
             return false;
@@ -107,7 +114,7 @@ static void add_custom(struct endpoint_set *set, const char *path)
 enum err endpoint_set_init(struct endpoint_set *set, const struct settings *settings,
                            unsigned kinds)
 {
-    *set = (struct endpoint_set){0};
+    *set = (struct endpoint_set){.deny = settings->endpoints.deny};
     const struct text_list *allow = &settings->endpoints.allow;
     set->rows = calloc(COUNT_OF(table) + 2 * allow->count, sizeof *set->rows);
     if (!set->rows)
@@ -145,6 +152,8 @@ const struct endpoint *endpoint_find(const struct endpoint_set *set, enum http_m
 {
     *methods = 0;
     *rest = slice_make(NULL, 0);
+    if (listed(&set->deny, path)) /* also what only a prefix would let through */
+        return NULL;
     const struct endpoint *first = map_find(&set->exact, path), *found = NULL;
     const struct endpoint *end = set->rows + set->count;
     for (const struct endpoint *row = set->rows; !first && row < end; row++)

@@ -102,8 +102,8 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "that has it.",
         "permission"},
     [REFUSE_ENDPOINT] = {403, "PERMISSION_DENIED", PERMISSION,
-        "This path is not on the gateway's allow-list. The operator can allow it with the "
-        "option endpoints.allow.",
+        "This path is not on the gateway's allow-list. The operator can add it there "
+        "(endpoints.allow).",
         "endpoint"},
     [REFUSE_STREAMING] = {403, "PERMISSION_DENIED", PERMISSION,
         "The credential lacks the permission use_streaming. Send \"stream\": false, or ask the "

@@ -105,7 +105,7 @@ static void reads_calls_of_all_dialects(void **state)
         }
 }
 
-static void a_model_without_memory_is_missing(void **state)
+static void a_model_without_memory_is_no_model(void **state)
 {
     (void)state;
     struct arena arena;
@@ -118,7 +118,8 @@ static void a_model_without_memory_is_missing(void **state)
     call_init(&call, CALL_CHAT, &dialect_openai, &arena);
     call_listen(&reader, &value);
     call_finish(&call);
-    assert_int_equal(call.fault, CALL_MODEL_MISSING);
+    assert_int_equal(call.fault, CALL_NO_MEMORY);
+    assert_false(call.has_model);
     arena_finish(&arena);
 }
 
@@ -150,7 +151,7 @@ int main(void)
     hash_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_calls_of_all_dialects),
-        cmocka_unit_test(a_model_without_memory_is_missing),
+        cmocka_unit_test(a_model_without_memory_is_no_model),
         cmocka_unit_test(broken_streams_say_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,146 @@
+"""What went wrong once. Each test is named after what the gateway must do since."""
+
+import os
+import select
+import signal
+import socket
+import tempfile
+import threading
+
+from tools import upstream as answers
+from tools.case import WireCase
+from tools.client import chat_request, request
+from tools.gateway import Gateway
+from tools.upstream import Upstream
+
+LONG_LIST = 30000
+
+
+def long_list(connection, request):
+    """A server with very many models, for which everything else is as usual."""
+    if request.path != "/v1/models":
+        return answers.chat_answer(connection, request)
+    entries = [{"id": f"model-{number}"} for number in range(LONG_LIST)]
+    return answers.whole({"object": "list", "data": entries})(connection, request)
+
+
+class Regressions(WireCase):
+    kind = "openai"
+
+    @classmethod
+    def upstream_list(cls):
+        cls.early = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=cls.speak_first, daemon=True).start()
+        cls.queue_folder = tempfile.TemporaryDirectory()
+        path = os.path.join(cls.queue_folder.name, "s")
+        cls.queue = socket.socket(socket.AF_UNIX)
+        cls.queue.bind(path)
+        cls.queue.listen(0)
+        early = f"http://127.0.0.1:{cls.early.getsockname()[1]}"
+        return super().upstream_list() + [
+            {"name": "early", "kind": "openai", "url": early, "models": ["early"],
+             "first_byte_timeout": "1s"},
+            {"name": "queue", "kind": "openai", "url": f"unix:{path}", "models": ["queue"]}]
+
+    @classmethod
+    def upstreams_seen(cls):
+        return None  # two of them record nothing
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            super().tearDownClass()
+        finally:
+            cls.early.close()
+            cls.queue.close()
+            cls.queue_folder.cleanup()
+
+    @classmethod
+    def speak_first(cls):
+        """Answers as soon as somebody connects, as a balancer without servers does, and waits."""
+        held = []
+        while True:
+            try:
+                sock, _ = cls.early.accept()
+            except OSError:
+                return
+            held.append(sock)
+            sock.sendall(b"HTTP/1.1 429 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    def test_an_error_event_adds_nothing_to_an_answer_of_declared_length(self):
+        piece = b"data: {}\n\ndata: "
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 20\r\n\r\n"
+        model = self.upstream.on("sized", answers.raw(head + piece))
+        with self.client() as client:
+            client.send(chat_request(self.key, model, stream=True))
+            response = client.read()
+            self.assertFalse(response.complete, "padded to its length with our own words")
+            self.assertEqual(bytes(response.body), piece)
+            client.expect_closed()
+        self.gateway.answers.remove(response)  # 200 on the wire, and yet not passed
+
+    def test_an_upstream_that_answers_before_it_is_asked_is_heard(self):
+        # Its words and the connection's own readiness have to come in one event.
+        self.assertEqual({self.chat(model="early").status for _ in range(20)}, {429})
+
+    def test_a_full_queue_of_a_unix_socket_is_waited_for(self):
+        waiting = []
+        self.addCleanup(lambda: [sock.close() for sock in waiting])
+        while True:
+            sock = socket.socket(socket.AF_UNIX)
+            waiting.append(sock)
+            sock.setblocking(False)
+            try:
+                sock.connect(self.queue.getsockname())
+            except BlockingIOError:
+                break
+        with self.client() as client:
+            client.send(chat_request(self.key, "queue"))
+            self.assertEqual(select.select([client.sock], [], [], 0.2)[0], [], "refused at once")
+            for _ in waiting[:-1]:
+                self.queue.accept()[0].close()
+            sock, _ = self.queue.accept()
+            with sock:
+                sock.recv(65536)
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+            self.assertEqual(client.read().status, 200)
+
+    def test_a_long_list_of_models_takes_no_quadratic_time(self):
+        # As it was, the client's patience ended long before the list was made.
+        other = Upstream(default=long_list)
+        self.addCleanup(other.stop)
+        gateway = Gateway([{"name": "long", "kind": "openai", "url": other.url}]).start()
+        self.addCleanup(gateway.discard)
+        response = gateway.ask(request("GET", "/v1/models", key=gateway.key()["key"]))
+        self.assertEqual(len(response.json()["data"]), LONG_LIST)
+
+    def test_term_closes_a_connection_whose_last_answer_had_begun_before(self):
+        gate = threading.Event()
+        model = self.upstream.on("last", answers.chunked([answers.delta("one"), gate, answers.DONE]))
+        gateway = Gateway(self.upstream_list()[:1]).start()
+        self.addCleanup(gateway.discard)
+        with gateway.client() as idle, gateway.client() as client:
+            self.assertEqual(idle.ask(request("GET", "/livez")).status, 200)
+            client.send(chat_request(gateway.key()["key"], model, stream=True))
+            response = client.read_head()
+            client.read_until(b"one", response)
+            gateway.signal(signal.SIGTERM)
+            idle.expect_closed()
+            gate.set()
+            self.assertTrue(client.read_body(response).complete)
+            client.expect_closed()
+        self.assertEqual(gateway.finish(), 0)
+
+    def test_a_percent_encoded_key_in_a_query_is_refused_and_not_written_down(self):
+        path = "/v1/chat/completions?k=" + self.key.replace("_", "%5F")
+        response = self.chat(path=path)
+        self.assert_refused(response, 400, "VALIDATION_ERROR")
+        self.assertNotIn("%5F", self.gateway.logged(response)["request"])
+
+    def test_guesses_at_an_open_path_are_charged(self):
+        limits = {"limits": {"ip": "5/hour", "ip_burst": 5}}
+        gateway = Gateway(self.upstream_list()[:1], limits).start()
+        self.addCleanup(gateway.discard)
+        guess = request("GET", "/readyz", key="sp_" + "a" * 12 + "_" + "b" * 43)
+        self.assertEqual([gateway.ask(guess).status for _ in range(7)], [401] * 5 + [429] * 2)
+        self.assertEqual(gateway.ask(request("GET", "/readyz")).status, 200)
