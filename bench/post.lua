@@ -1,19 +1,31 @@
--- What wrk sends: a small chat completion, each request with the next of the keys in the file named by
--- BENCH_KEYS. All requests are made once, before the clock starts.
+-- What wrk sends: the body in the file BENCH_BODY, each request with the next of the keys in the file
+-- BENCH_KEYS ("-": no credential), at most BENCH_REQUESTS different ones. With BENCH_CLOSE the connection
+-- ends with the answer. All requests are made once, before the clock starts.
 local requests, at = {}, 0
-local body = [[{"model":"bench","messages":[{"role":"system","content":"You are a helpful assistant."},]] ..
-    [[{"role":"user","content":"Say in one sentence why a gate with one guard is better than a wall with ]] ..
-    [[ten doors, and do not forget the moat."}],"temperature":0.2,"max_tokens":128}]]
+
+local function add(body, key)
+    requests[#requests + 1] = wrk.format("POST", "/v1/chat/completions", {
+        ["Host"] = "127.0.0.1",
+        ["Authorization"] = key and "Bearer " .. key,
+        ["Content-Type"] = "application/json",
+        ["Accept"] = "application/json",
+        ["User-Agent"] = "OpenAI/Python 1.0",
+        ["Connection"] = os.getenv("BENCH_CLOSE") and "close",
+    }, body)
+end
 
 function init()
-    for key in io.lines(os.getenv("BENCH_KEYS")) do
-        requests[#requests + 1] = wrk.format("POST", "/v1/chat/completions", {
-            ["Host"] = "127.0.0.1",
-            ["Authorization"] = "Bearer " .. key,
-            ["Content-Type"] = "application/json",
-            ["Accept"] = "application/json",
-            ["User-Agent"] = "OpenAI/Python 1.0",
-        }, body)
+    local body = io.open(os.getenv("BENCH_BODY"), "rb"):read("*a")
+    local keys, most = os.getenv("BENCH_KEYS"), tonumber(os.getenv("BENCH_REQUESTS"))
+    if keys == "-" then
+        add(body)
+        return
+    end
+    for key in io.lines(keys) do
+        if #requests == most then
+            break
+        end
+        add(body, key)
     end
 end
 

@@ -1,0 +1,132 @@
+"""The gateways that are measured, each with one worker on the first core, and how each is started.
+
+A gateway is a row of TABLE: a name, and a function that writes its configuration and answers the command.
+All stand in front of the same upstream and know the same keys. Used by bench/run.
+"""
+import contextlib
+import getpass
+import grp
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+from machine import (BENCH, GATE_CORE, TOP, Failed, Processes, free_port, nginx_program, settled_rss_bytes,
+                     wait_for_port)
+
+BINARY = pathlib.Path(os.environ.get("SALLYPORT_BINARY", TOP / "build" / "sallyport"))
+
+
+class Site:
+    """What the gateways of one run have in common: a folder, the upstream's port, and keys."""
+
+    def __init__(self, directory, upstream, key_count):
+        self.directory, self.upstream = directory, upstream
+        self.keys_file, self.wrong_keys_file = directory / "keys", directory / "wrong-keys"
+        self.keys = self.make_keys("store", key_count, self.keys_file)
+        # Well formed keys that no gateway knows: those of another store.
+        self.make_keys("other-store", 50, self.wrong_keys_file)
+        rows = [(key, f"bench-{number}") for number, key in enumerate(self.keys)]
+        (directory / "nginx-keys.map").write_text("".join(f'"Bearer {k}" "{n}";\n' for k, n in rows))
+        (directory / "haproxy-keys.map").write_text("".join(f"{k} {n}\n" for k, n in rows))
+
+    def make_keys(self, store, count, path):
+        config = self.directory / f"{store}.toml"
+        config.write_text(f'[store]\nurl = "sqlite:{store}/bench.db"\n')
+        keys = []
+        for number in range(count):
+            command = [BINARY, "key", "create", "--config", config, "--name", f"bench-{number}", "--json"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise Failed(f"sallyport key create: {done.stderr.strip()}")
+            keys.append(json.loads(done.stdout)["key"])
+        path.write_text("\n".join(keys) + "\n")
+        return keys
+
+
+def filled(template, values):
+    text = (BENCH / template).read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    return text
+
+
+def relay(site, _directory, port):
+    return [site.directory / "relay", port, site.upstream]
+
+
+def nginx_with(body_buffer):
+    def start(site, directory, port):
+        user = f"{getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name}"
+        (directory / "nginx.conf").write_text(filled("nginx.conf.in", {
+            "USER": user, "KEYS": site.directory / "nginx-keys.map", "DIR": directory, "PORT": port,
+            "UPSTREAM": site.upstream, "BODY_BUFFER": body_buffer}))
+        return [nginx_program(), "-p", directory, "-c", directory / "nginx.conf", "-e",
+                directory / "nginx-error.log"]
+    return start
+
+
+def haproxy(site, directory, port):
+    (directory / "haproxy.cfg").write_text(filled("haproxy.cfg.in", {
+        "KEYS": site.directory / "haproxy-keys.map", "DIR": directory, "PORT": port,
+        "UPSTREAM": site.upstream}))
+    return [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", directory / "haproxy.cfg"]
+
+
+def sallyport_with(auth, ip, key, access_log):
+    def start(site, directory, port):
+        shutil.copytree(site.directory / "store", directory / "store")
+        config = directory / "sallyport.toml"
+        config.write_text(filled("sallyport.toml.in", {
+            "PORT": port, "UPSTREAM": site.upstream, "DIR": directory, "AUTH": auth, "IP": ip, "KEY": key,
+            "ACCESS_LOG": directory / "access.log" if access_log else ""}))
+        return [BINARY, "serve", "--config", config]
+    return start
+
+
+HIGH, NONE = "1000000/second", "0/minute"
+TABLE = {
+    "relay": relay,
+    "nginx": nginx_with("64k"),
+    "nginx, large buffers": nginx_with("1m"),  # for each request in flight, if its body is as large
+    "haproxy": haproxy,
+    "sallyport": sallyport_with("true", HIGH, HIGH, True),
+    "sallyport, policy off": sallyport_with("false", NONE, NONE, False),
+    "sallyport, no address limit": sallyport_with("true", NONE, HIGH, True),
+}
+KEYLESS = {"relay", "sallyport, policy off"}
+
+
+class Gateway:
+    """One that runs. `pid` None: there is no gateway, the load speaks to the upstream."""
+
+    def __init__(self, name, site, port, pid):
+        self.name, self.site, self.port, self.pid = name, site, port, pid
+        self.fresh_rss_bytes = settled_rss_bytes(pid) if pid else 0
+
+    def keys(self):
+        """The file of the keys that the load is to send, or "-"."""
+        return "-" if self.name in KEYLESS or not self.pid else self.site.keys_file
+
+
+@contextlib.contextmanager
+def running(site, names):
+    """The gateways of these names, each freshly started in a folder of its own; ended at the end."""
+    with Processes() as processes:
+        gateways = []
+        for number, name in enumerate(names):
+            if name == "direct":
+                gateways.append(Gateway(name, site, site.upstream, None))
+                continue
+            directory = site.directory / f"gateway-{number}"
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir()
+            port = free_port()
+            command = TABLE[name](site, directory, port)
+            with open(directory / "output", "w", encoding="utf-8") as output, \
+                    open(site.directory / "errors", "a", encoding="utf-8") as errors:
+                process = processes.start(GATE_CORE, *command, output=output, errors=errors)
+            wait_for_port(port, process)
+            gateways.append(Gateway(name, site, port, process.pid))
+        yield gateways

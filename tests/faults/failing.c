@@ -1,0 +1,320 @@
+/* Linked into the gateway of the fault tests only (meson -Dfaults=true): lets exactly one call of a
+ * class fail, as the system might let it fail, and counts the calls. tests/faults/plan.py writes
+ * the plan and reads the counts through a shared file that FAULT_PLAN names.
+ *
+ * The hard problem is to fail only what can fail: a write to an eventfd or EPOLL_CTL_DEL never
+ * does, and code that relies on that is right. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* In the order of CLASSES in plan.py. */
+enum class {
+    MEMORY,
+    RECEIVE,
+    SEND,
+    ACCEPT,
+    CONNECT,
+    SOCKET,
+    WATCH,
+    WRITE,
+    READ,
+    OPEN,
+    SQL,
+    DISK,
+    RESOLVE,
+    CLASS_COUNT
+};
+
+/* The shared file: one of these for each class. */
+struct plan {
+    _Atomic int64_t left;   /* the how-manieth call from now fails; 0: none */
+    _Atomic int64_t error;  /* with this errno or SQLite code; 0: the class's own */
+    _Atomic int64_t calls;  /* made since the plan was written */
+    _Atomic int64_t failed; /* 1 when the call came */
+};
+
+static const int own_error[CLASS_COUNT] = {
+    [MEMORY] = ENOMEM,     [RECEIVE] = ECONNRESET,  [SEND] = EPIPE,
+    [ACCEPT] = EMFILE,     [CONNECT] = ENETUNREACH, [SOCKET] = EMFILE,
+    [WATCH] = ENOMEM,      [WRITE] = ENOSPC,        [READ] = EIO,
+    [OPEN] = EMFILE,       [SQL] = SQLITE_FULL,     [DISK] = EIO,
+    [RESOLVE] = EAI_AGAIN,
+};
+
+static struct plan *plans;
+
+/* True when this very call is to fail; `*error` is how. */
+static bool fails(enum class class, int *error)
+{
+    if (!plans)
+        return false;
+    struct plan *plan = &plans[class];
+    atomic_fetch_add_explicit(&plan->calls, 1, memory_order_relaxed);
+    if (atomic_load_explicit(&plan->left, memory_order_relaxed) <= 0 ||
+        atomic_fetch_sub(&plan->left, 1) != 1)
+        return false;
+    int64_t wanted = atomic_load(&plan->error);
+    *error = wanted ? (int)wanted : own_error[class];
+    atomic_store(&plan->failed, 1);
+    return true;
+}
+
+static bool fails_errno(enum class class)
+{
+    int error;
+    if (!fails(class, &error))
+        return false;
+    errno = error;
+    return true;
+}
+
+static bool is_file(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+#define REAL(type, name, ...)                                                                      \
+    type __real_##name(__VA_ARGS__);                                                               \
+    type __wrap_##name(__VA_ARGS__)
+
+/* --- memory -------------------------------------------------------------------------------------
+ */
+
+REAL(void *, malloc, size_t size);
+REAL(void *, calloc, size_t count, size_t size);
+REAL(void *, realloc, void *memory, size_t size);
+REAL(void *, aligned_alloc, size_t alignment, size_t size);
+REAL(char *, strdup, const char *text);
+REAL(int, vasprintf, char **text, const char *format, va_list args);
+int __wrap_asprintf(char **text, const char *format, ...);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails_errno(MEMORY) ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails_errno(MEMORY) ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return fails_errno(MEMORY) ? NULL : __real_realloc(memory, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return fails_errno(MEMORY) ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails_errno(MEMORY) ? NULL : __real_strdup(text);
+}
+
+int __wrap_vasprintf(char **text, const char *format, va_list args)
+{
+    return fails_errno(MEMORY) ? -1 : __real_vasprintf(text, format, args);
+}
+
+int __wrap_asprintf(char **text, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int size = __wrap_vasprintf(text, format, args);
+    va_end(args);
+    return size;
+}
+
+/* C++'s operator new, as the TOML reader calls it, and what it does when there is no memory. */
+void *real_new(size_t size) __asm__("__real__Znwm");
+void *wrap_new(size_t size) __asm__("__wrap__Znwm");
+_Noreturn void throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv");
+
+void *wrap_new(size_t size)
+{
+    if (fails_errno(MEMORY))
+        throw_bad_alloc();
+    return real_new(size);
+}
+
+/* --- sockets ------------------------------------------------------------------------------------
+ */
+
+REAL(ssize_t, recv, int fd, void *bytes, size_t size, int flags);
+REAL(ssize_t, send, int fd, const void *bytes, size_t size, int flags);
+REAL(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags);
+REAL(int, accept4, int fd, struct sockaddr *address, socklen_t *size, int flags);
+REAL(int, connect, int fd, const struct sockaddr *address, socklen_t size);
+REAL(int, socket, int domain, int type, int protocol);
+REAL(int, epoll_ctl, int epoll, int what, int fd, struct epoll_event *event);
+REAL(int, getaddrinfo, const char *node, const char *service, const struct addrinfo *hints,
+     struct addrinfo **found);
+
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
+{
+    return fails_errno(RECEIVE) ? -1 : __real_recv(fd, bytes, size, flags);
+}
+
+ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags)
+{
+    return fails_errno(SEND) ? -1 : __real_send(fd, bytes, size, flags);
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    return fails_errno(SEND) ? -1 : __real_sendmsg(fd, message, flags);
+}
+
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+    return fails_errno(ACCEPT) ? -1 : __real_accept4(fd, address, size, flags);
+}
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    return fails_errno(CONNECT) ? -1 : __real_connect(fd, address, size);
+}
+
+int __wrap_socket(int domain, int type, int protocol)
+{
+    return fails_errno(SOCKET) ? -1 : __real_socket(domain, type, protocol);
+}
+
+int __wrap_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
+{
+    if (what == EPOLL_CTL_ADD && fails_errno(WATCH))
+        return -1;
+    return __real_epoll_ctl(epoll, what, fd, event);
+}
+
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **found)
+{
+    int error;
+    return fails(RESOLVE, &error) ? error : __real_getaddrinfo(node, service, hints, found);
+}
+
+/* --- files --------------------------------------------------------------------------------------
+ */
+
+REAL(ssize_t, write, int fd, const void *bytes, size_t size);
+REAL(ssize_t, read, int fd, void *bytes, size_t size);
+/* With 64-bit offsets, as meson builds everything, these are what open and openat are called. */
+REAL(int, open64, const char *path, int flags, ...);
+REAL(int, openat64, int folder, const char *path, int flags, ...);
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t size)
+{
+    return is_file(fd) && fails_errno(WRITE) ? -1 : __real_write(fd, bytes, size);
+}
+
+ssize_t __wrap_read(int fd, void *bytes, size_t size)
+{
+    return is_file(fd) && fails_errno(READ) ? -1 : __real_read(fd, bytes, size);
+}
+
+static mode_t mode_of(int flags, va_list args)
+{
+    return flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = mode_of(flags, args);
+    va_end(args);
+    return fails_errno(OPEN) ? -1 : __real_open64(path, flags, mode);
+}
+
+int __wrap_openat64(int folder, const char *path, int flags, ...)
+{
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = mode_of(flags, args);
+    va_end(args);
+    return fails_errno(OPEN) ? -1 : __real_openat64(folder, path, flags, mode);
+}
+
+/* --- the store ----------------------------------------------------------------------------------
+ */
+
+REAL(int, sqlite3_step, sqlite3_stmt *statement);
+
+int __wrap_sqlite3_step(sqlite3_stmt *statement)
+{
+    int error;
+    return fails(SQL, &error) ? error : __real_sqlite3_step(statement);
+}
+
+/* What SQLite's library itself calls. It takes most of it from a table that may be changed, and
+ * these two from the program, which comes before libc. */
+int fsync(int fd)
+{
+    return fails_errno(DISK) ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+    return fails_errno(DISK) ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+static ssize_t disk_write(int fd, const void *bytes, size_t size, off_t offset)
+{
+    return fails_errno(DISK) ? -1 : pwrite(fd, bytes, size, offset);
+}
+
+static int disk_truncate(int fd, off_t size)
+{
+    return fails_errno(DISK) ? -1 : ftruncate(fd, size);
+}
+
+static void take_over_disk(void)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    if (!vfs || vfs->iVersion < 3)
+        abort();
+    /* Whichever of the two it was built with; the other one is not in its table. */
+    int set = vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)disk_write);
+    vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)disk_write);
+    if (set != SQLITE_OK ||
+        vfs->xSetSystemCall(vfs, "ftruncate", (sqlite3_syscall_ptr)disk_truncate) != SQLITE_OK)
+        abort();
+}
+
+/* The commands that the tests run have no plan, and are left alone. */
+__attribute__((constructor)) static void begin(void)
+{
+    const char *path = getenv("FAULT_PLAN");
+    if (!path)
+        return;
+    int fd = __real_open64(path, O_RDWR | O_CLOEXEC);
+    void *memory = fd < 0 ? MAP_FAILED
+                          : mmap(NULL, CLASS_COUNT * sizeof(struct plan), PROT_READ | PROT_WRITE,
+                                 MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) {
+        perror(path);
+        abort();
+    }
+    close(fd);
+    take_over_disk();
+    plans = memory;
+}

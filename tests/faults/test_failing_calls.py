@@ -1,0 +1,267 @@
+"""One call of the gateway fails, then the next one, until the whole of what was asked of it went by
+without a failure: memory, sockets, files, the store. Whatever it was, the client gets a whole answer, a
+refusal, or an answer that can be seen to be broken; nothing passes without its key having been checked;
+and the next request is served."""
+
+import errno
+import signal
+
+from case import CLOSED, Failing, FaultCase
+from tools import upstream as answers
+from tools.case import rows
+from tools.client import chat_request, request
+from tools.upstream import wait_until
+
+CALLS_MAX = 600  # of one class within one scenario; more would be a loop without end
+REFUSALS = (500, 502, 503, 504)
+SOCKETS = ["receive", "send", "accept", "watch"]
+LARGE = "x" * 200_000
+
+
+def named(scenarios):
+    """Rows of (scenario, class of calls, error; 0: the class's own)."""
+    table = {}
+    for scenario, classes in scenarios.items():
+        for one in classes:
+            name, error = one if isinstance(one, tuple) else (one, 0)
+            label = f"{scenario}: {name} {errno.errorcode[error]}" if error else f"{scenario}: {name}"
+            table[label] = (scenario, name, error)
+    return table
+
+
+class CallCase(FaultCase):
+    make = Failing
+
+    @classmethod
+    def set_up(cls):
+        # The first connection is with the first worker, so that those of the tests go to the second,
+        # which takes a message between the two.
+        cls.first = cls.gateway.client()
+        cls.first.ask(request("GET", "/livez"))
+        cls.good = {name: scenario(cls()).body for name, scenario in cls.answered.items()}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.first.close()
+        super().tearDownClass()
+
+    def each(self, name, error, act):
+        """Calls `act` with the first, second, ... call failing, until none does. `act` is given a
+        function that begins this, and one that ends it."""
+        plan = self.gateway.plan
+        for nth in range(1, CALLS_MAX):
+            with self.subTest(call=nth):
+                try:
+                    act(lambda: plan.fail(name, nth, error), lambda: plan.stop(name))
+                finally:
+                    came = plan.stop(name)
+                    self.assertIsNone(self.gateway.process.poll(), self.gateway.tail())
+                self.assertEqual(self.chat().status, 200, "the next request")
+            if not came:
+                break
+        else:
+            self.fail("there is no end to the calls")
+        self.assertGreater(nth, 1, "no such call was made")
+
+    def setUp(self):
+        self.assertEqual(self.chat().status, 200)
+
+    def tearDown(self):
+        self.assert_at_rest()
+
+    # What a request may come to.
+
+    answered = {
+        "a chat": lambda self: self.outcome(chat_request(self.key)),
+        "a large chat": lambda self: self.outcome(chat_request(self.key, content=LARGE)),
+        "a stream": lambda self: self.outcome(chat_request(self.key, stream=True)),
+        "a list of models": lambda self: self.outcome(request(path="/v1/models", key=self.key)),
+        "metrics": lambda self: self.outcome(request(path="/metrics/prometheus", key=self.gateway.monitor)),
+    }
+
+    def right(self, scenario, response):
+        if response == CLOSED or not response.complete:
+            return
+        if response.status == 200:
+            if scenario != "metrics":
+                self.assertEqual(response.body, self.good[scenario])
+        else:
+            self.assert_refusal(response, REFUSALS)
+
+    def answered_or_refused(self, scenario, name, error):
+        def act(begin, end):
+            begin()
+            response = self.answered[scenario](self)
+            end()
+            self.right(scenario, response)
+        self.each(name, error, act)
+
+
+class Calls(CallCase):
+    kept, gone = [], []  # keys that must, and must not, be good after a restart
+
+    @classmethod
+    def complaints(cls):
+        """Once more without a plan: what was said of keys holds after the end."""
+        complaints = super().complaints()
+        cls.gateway.variables = {}
+        cls.gateway.ports.clear()
+        cls.gateway.start()
+        for keys, status in ((cls.kept, 200), (cls.gone, 401)):
+            complaints += [f"{key['id']} is not {status} after a restart" for key in keys
+                           if cls.gateway.ask(chat_request(key["key"])).status != status]
+        cls.gateway.finish()
+        if cls.gateway.integrity() != "ok":
+            complaints.append("the store is damaged")
+        return complaints
+
+    @rows(named({
+        "a chat": ["memory", *SOCKETS],
+        "a large chat": ["memory", *SOCKETS],
+        "a stream": ["memory", *SOCKETS],
+        "a list of models": ["memory", *SOCKETS],
+        "metrics": ["memory"],
+    }))
+    def request(self, *row):
+        self.answered_or_refused(*row)
+
+    @rows({name: name for name in ["memory", *SOCKETS]})
+    def wrong_key_opens_nothing(self, name):
+        wrong = self.key[:-1] + ("a" if self.key[-1] != "a" else "b")
+        secret = self.gateway.create("revoked")
+        self.gateway.control("key_revoke", id=secret["id"])
+        for key in (wrong, secret["key"], None):
+            def act(begin, _end, key=key):
+                calls = self.calls()
+                begin()
+                response = self.outcome(chat_request(key))
+                if response != CLOSED and response.complete:
+                    self.assert_refusal(response, (401, *REFUSALS))
+                self.assertEqual(self.calls(), calls, "requests upstream")
+            self.each(name, 0, act)
+
+    # What the store does, and what is said of it.
+
+    def assert_agreed(self, key, status=None):
+        """Store and gateway say the same of a key."""
+        stored = self.gateway.statuses()[key["id"]]
+        answer = self.chat(key=key["key"]).status
+        self.assertEqual((stored, answer), ("live", 200) if stored == "live" else ("revoked", 401))
+        if status:
+            self.assertEqual(stored, status)
+
+    STORE = ["memory", "receive", "send", "accept", "sql", "disk", ("disk", errno.ENOSPC)]
+
+    @rows(named({"create": STORE}))
+    def key_that_is_given_out_is_kept(self, _, name, error):
+        def act(begin, end):
+            before = self.gateway.statuses().keys()
+            begin()
+            key = self.gateway.create("new", models=["m", "other"])
+            end()
+            after = self.gateway.statuses()
+            fresh = after.keys() - before
+            self.assertTrue(before <= after.keys())
+            if key == CLOSED:
+                self.assertLessEqual(len(fresh), 1)  # it may be there; nobody has its secret
+            elif key.get("ok") is False:
+                if "nothing was changed" in key["message"]:
+                    self.assertEqual(fresh, set())
+            else:
+                self.assertEqual(fresh, {key["id"]})
+                self.assertEqual(sorted(key["permissions"]), ["read_models", "run_inference", "use_streaming"])
+                self.assertEqual(key["models"], ["m", "other"])
+                self.assert_agreed(key, "live")
+                self.kept.append(key)
+            self.assertEqual(self.gateway.gauges()["sallyport_api_keys"],
+                             list(after.values()).count("live"))
+        self.each(name, error, act)
+
+    @rows(named({"revoke": STORE}))
+    def revocation_holds_or_is_refused(self, _, name, error):
+        def act(begin, end):
+            key = self.gateway.create("short-lived")
+            begin()
+            answer = self.gateway.control("key_revoke", id=key["id"])
+            end()
+            if answer == CLOSED:
+                self.assert_agreed(key)
+            elif answer["ok"]:
+                self.assertEqual(answer["key"]["status"], "revoked")
+                self.assert_agreed(key, "revoked")
+                self.gone.append(key)
+            else:
+                self.assert_agreed(key, "live" if "nothing was changed" in answer["message"] else None)
+        self.each(name, error, act)
+
+    @rows({"ENOSPC": errno.ENOSPC, "EIO": errno.EIO})
+    def log_that_cannot_be_written_goes_on(self, error):
+        dropped = "sallyport_log_lines_dropped_total"
+        for nth in range(1, 4):
+            before = self.gateway.gauges()[dropped]
+            self.gateway.plan.fail("write", nth, error)
+            wait_until(lambda: self.chat().status == 200 and self.gateway.plan.failed("write"), "a failed write")
+            wait_until(lambda: self.gateway.gauges()[dropped] > before, "the lost line to be counted")
+            self.gateway.logged(self.chat())
+
+    # A new configuration, wholly or not at all.
+
+    def seen(self, client):
+        """Whether the rule of the second configuration holds, as one worker sees it."""
+        return client.ask(request("GET", "/v1/files", key=self.key)).status == 200
+
+    @rows({name: name for name in ["memory", "open", "read"]})
+    def reload_is_whole_or_none(self, name):
+        self.gateway.write_config()
+
+        def act(begin, end):
+            with self.client() as second:
+                now = self.seen(self.first)
+                self.assertEqual(self.seen(second), now, "one rule in both workers")
+                wanted = not now
+                allow = {"allow": ["/v1/files", "/v1/chat/completions"]} if wanted else {}
+                self.gateway.sections["endpoints"] = allow
+                self.gateway.write_config()
+                said = len(self.gateway.log_text())
+                begin()
+                self.gateway.signal(signal.SIGHUP)
+                wait_until(lambda: "reloaded" in self.gateway.log_text()[said:], "a word on the reload")
+                end()
+                told = "was reloaded" in self.gateway.log_text()[said:]
+                wait_until(lambda: self.seen(self.first) == self.seen(second), "one rule in both workers")
+                self.assertEqual(self.seen(second), wanted if told else now)
+        self.each(name, 0, act)
+
+
+class Fresh(CallCase):
+    """Every request has a connection upstream of its own."""
+
+    @staticmethod
+    def answer(connection, request):
+        return answers.whole({"fresh": True}, extra=["Connection: close"])(connection, request) and False
+
+    @classmethod
+    def make_gateway(cls):
+        # A name, so that it is looked up.
+        cls.upstream_members = {"url": f"http://localhost:{cls.upstream.port}"}
+        return super().make_gateway()
+
+    answered = {"a chat": CallCase.answered["a chat"]}
+
+    @rows(named({"a chat": ["memory", *SOCKETS, "connect", "socket", ("socket", errno.ENOBUFS)]}))
+    def request(self, *row):
+        self.answered_or_refused(*row)
+
+    def test_name_that_does_not_resolve_is_asked_for_again(self):
+        plan = self.gateway.plan
+
+        def act(begin, end):
+            client = self.client()  # one connection, since each worker has addresses of its own
+            plan.fail("connect", 1)  # so that the address is not believed any more
+            self.assert_refusal(client.ask(chat_request(self.key)), REFUSALS)
+            plan.stop("connect")
+            begin()
+            response = self.outcome(chat_request(self.key), client)
+            end()
+            self.right("a chat", response)
+        self.each("resolve", 0, act)
