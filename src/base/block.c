@@ -21,7 +21,8 @@ static enum err add_block(struct body *body, struct block_pool *pool)
 {
     struct block_budget *budget = pool->budget;
     if (atomic_fetch_add_explicit(&budget->used_bytes, BLOCK_BYTES, memory_order_relaxed) +
-            BLOCK_BYTES > budget->max_bytes) {
+            BLOCK_BYTES >
+        budget->max_bytes) {
         atomic_fetch_sub_explicit(&budget->used_bytes, BLOCK_BYTES, memory_order_relaxed);
         return ERR_LIMIT;
     }
@@ -73,9 +74,28 @@ enum err body_append(struct body *body, struct block_pool *pool, struct slice s)
     return OK;
 }
 
-void body_release(struct body *body, struct block_pool *pool)
+enum err body_rooms(struct body *body, struct block_pool *pool, size_t wanted,
+                    struct body_rooms *rooms)
 {
-    for (struct block *block = body->first, *next; block; block = next) {
+    char *room;
+    size_t size;
+    TRY(body_room(body, pool, &room, &size));
+    *rooms = (struct body_rooms){.first = body->last, .count = 1};
+    for (;;) {
+        size = size < wanted ? size : wanted;
+        rooms->pieces[rooms->count - 1] = (struct iovec){room, size};
+        wanted -= size;
+        if (wanted == 0 || rooms->count == BODY_ROOMS_MAX || add_block(body, pool) != OK)
+            return OK;
+        rooms->count++;
+        room = body->last->bytes;
+        size = BLOCK_BYTES;
+    }
+}
+
+static void release_chain(struct block *block, struct block_pool *pool)
+{
+    for (struct block *next; block; block = next) {
         next = block->next;
         atomic_fetch_sub_explicit(&pool->budget->used_bytes, BLOCK_BYTES, memory_order_relaxed);
         if (pool->free_count < BLOCKS_KEPT) {
@@ -86,5 +106,28 @@ void body_release(struct body *body, struct block_pool *pool)
             free(block);
         }
     }
+}
+
+void body_fill(struct body *body, struct block_pool *pool, const struct body_rooms *rooms, size_t n)
+{
+    struct block *block = rooms->first;
+    body->len += n;
+    for (int i = 0; i < rooms->count; i++) {
+        size_t piece = n < rooms->pieces[i].iov_len ? n : rooms->pieces[i].iov_len;
+        block->len += (uint32_t)piece;
+        n -= piece;
+        if (n == 0)
+            break;
+        block = block->next;
+    }
+    invariant(n == 0);
+    release_chain(block->next, pool);
+    block->next = NULL;
+    body->last = block;
+}
+
+void body_release(struct body *body, struct block_pool *pool)
+{
+    release_chain(body->first, pool);
     *body = (struct body){0};
 }

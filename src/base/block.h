@@ -4,6 +4,7 @@
 #define BASE_BLOCK_H
 
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 #include "base/slice.h"
@@ -42,8 +43,24 @@ void block_pool_finish(struct block_pool *pool);
 enum err body_append(struct body *body, struct block_pool *pool, struct slice s) MUST_CHECK;
 /* Room at the end to read into: sets `*room` and `*size` (at least 1). Written bytes are taken over
  * by body_grow. ERR_LIMIT, ERR_MEMORY. */
-enum err body_room(struct body *body, struct block_pool *pool, char **room, size_t *size) MUST_CHECK;
+enum err body_room(struct body *body, struct block_pool *pool, char **room,
+                   size_t *size) MUST_CHECK;
 void body_grow(struct body *body, size_t n);
+/* Room for one large read: what is left of the last block, and fresh ones behind it. */
+enum { BODY_ROOMS_MAX = 8 };
+struct body_rooms {
+    struct block *first; /* where the first piece lies */
+    struct iovec pieces[BODY_ROOMS_MAX];
+    int count;
+};
+/* Room for up to `wanted` bytes (at least 1), or as much as budget and memory allow. ERR_LIMIT,
+ * ERR_MEMORY when there is none at all. Followed by body_fill before anything else happens to the
+ * body. */
+enum err body_rooms(struct body *body, struct block_pool *pool, size_t wanted,
+                    struct body_rooms *rooms) MUST_CHECK;
+/* The first `n` bytes of the rooms were written; blocks that were not needed go back. */
+void body_fill(struct body *body, struct block_pool *pool, const struct body_rooms *rooms,
+               size_t n);
 /* Gives all blocks back. */
 void body_release(struct body *body, struct block_pool *pool);
 

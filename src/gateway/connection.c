@@ -103,6 +103,14 @@ static void consume(struct connection *c, size_t n)
         buffer_finish(&c->in);
 }
 
+bool connection_skip(struct connection *c, uint64_t n)
+{
+    if (unread(c).len < n)
+        return false;
+    consume(c, n);
+    return true;
+}
+
 /* The scratch is about to be used by others. False: no memory for it, the connection is closed. */
 static bool keep_pending(struct connection *c)
 {
@@ -196,24 +204,21 @@ static bool read_head(struct connection *c)
 /* A body of known length goes straight into the block it will be sent from. */
 static bool read_in_place(struct connection *c, struct exchange *x, enum err *err, size_t *n)
 {
-    char *room;
-    size_t size;
-    *err = body_room(&x->body, &c->worker->request_blocks, &room, &size);
+    struct body_rooms rooms;
+    *err = body_rooms(&x->body, &c->worker->request_blocks, x->body_left, &rooms);
     if (*err) {
         refuse(x, REFUSE_OVERLOADED);
         return true;
     }
-    if (size > x->body_left)
-        size = x->body_left;
-    enum err got = stream_read(&c->stream, room, size, n);
+    enum err got = stream_read_pieces(&c->stream, rooms.pieces, rooms.count, n);
     c->readable = got == OK ? !c->stream.drained || c->hung_up : false;
-    if (got == ERR_AGAIN)
-        return false;
     if (got) {
-        connection_close(c);
+        body_fill(&x->body, &c->worker->request_blocks, &rooms, 0);
+        if (got != ERR_AGAIN)
+            connection_close(c);
         return false;
     }
-    *err = exchange_take_body(x, slice_make(room, *n));
+    *err = exchange_take_body(x, &rooms, *n);
     return true;
 }
 

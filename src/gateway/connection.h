@@ -57,5 +57,8 @@ extern const struct front front_http1;
 /* Between connection.c, which reads, and http1_front.c, which writes. */
 void connection_flush(struct connection *connection);
 void connection_turn(struct connection *connection);
+/* Drops the next `n` bytes of the client's; false, and nothing dropped, when they are not all here.
+ */
+bool connection_skip(struct connection *connection, uint64_t n);
 
 #endif

@@ -324,11 +324,15 @@ enum err exchange_feed_body(struct exchange *x, struct slice bytes, size_t *used
     return x->body_left ? OK : complete(x);
 }
 
-enum err exchange_take_body(struct exchange *x, struct slice read_in_place)
+enum err exchange_take_body(struct exchange *x, const struct body_rooms *rooms, size_t n)
 {
-    body_grow(&x->body, read_in_place.len);
-    x->body_left -= read_in_place.len;
-    TRY(scan(x, read_in_place));
+    body_fill(&x->body, &x->worker->request_blocks, rooms, n);
+    x->body_left -= n;
+    for (int i = 0; n; i++) {
+        size_t piece = n < rooms->pieces[i].iov_len ? n : rooms->pieces[i].iov_len;
+        TRY(scan(x, slice_make(rooms->pieces[i].iov_base, piece)));
+        n -= piece;
+    }
     return x->body_left ? OK : complete(x);
 }
 

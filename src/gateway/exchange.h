@@ -141,9 +141,10 @@ void exchange_refuse(struct exchange *x);
 /* Bytes of the request's body, as framed on the wire. ERR_SYNTAX: x->refusal is set. `*used` is how
  * many belong to this body. Sets body_complete. */
 enum err exchange_feed_body(struct exchange *x, struct slice bytes, size_t *used) MUST_CHECK;
-/* `n` bytes were read straight into the body's room; they are scanned. Content-Length bodies only.
+/* `n` bytes were read straight into the body's rooms; they are scanned. Content-Length bodies only.
  */
-enum err exchange_take_body(struct exchange *x, struct slice read_in_place) MUST_CHECK;
+enum err exchange_take_body(struct exchange *x, const struct body_rooms *rooms,
+                            size_t n) MUST_CHECK;
 /* Makes the scanner and checks limits; REFUSE_... set on error. Called by check_body. */
 enum err exchange_begin_body(struct exchange *x) MUST_CHECK;
 

@@ -211,11 +211,23 @@ static void print_framing(struct buffer *out, struct connection *c, const struct
         buffer_append(out, SLICE("Connection: keep-alive\r\n"));
 }
 
+/* A request that is refused before its body was looked at: a short body is here already, and once
+ * it is dropped the connection can go on. Its length is known, so nothing of it can pass for a
+ * request. */
+static void drop_short_body(struct connection *c, struct exchange *x)
+{
+    if (!x->head || x->has_body || x->body_complete || x->head->chunked ||
+        x->head->content_length == HTTP_NO_LENGTH)
+        return;
+    x->body_complete = connection_skip(c, x->head->content_length);
+}
+
 static void send_head(struct exchange *x, const struct answer *answer)
 {
     struct connection *c = connection_of(x);
     if (!c)
         return;
+    drop_short_body(c, x);
     struct buffer out = BUFFER_OVER(c->worker->builder, BUILDER_BYTES);
     buffer_append(&out, SLICE("HTTP/1.1 "));
     buffer_number(&out, answer->status);

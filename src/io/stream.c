@@ -6,11 +6,9 @@
 
 #include "io/tls.h"
 
-enum err stream_read(struct stream *stream, char *bytes, size_t size, size_t *n)
+/* What a read of up to `size` bytes brought. */
+static enum err received(struct stream *stream, ssize_t got, size_t size, size_t *n)
 {
-    if (stream->tls)
-        return tls_read(stream->tls, bytes, size, n, &stream->drained);
-    ssize_t got = recv(stream->fd, bytes, size, 0);
     stream->drained = got < (ssize_t)size;
     if (got > 0) {
         *n = (size_t)got;
@@ -19,6 +17,24 @@ enum err stream_read(struct stream *stream, char *bytes, size_t size, size_t *n)
     if (got == 0)
         return ERR_CLOSED;
     return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_IO;
+}
+
+enum err stream_read(struct stream *stream, char *bytes, size_t size, size_t *n)
+{
+    if (stream->tls)
+        return tls_read(stream->tls, bytes, size, n, &stream->drained);
+    return received(stream, recv(stream->fd, bytes, size, 0), size, n);
+}
+
+enum err stream_read_pieces(struct stream *stream, const struct iovec *pieces, int count, size_t *n)
+{
+    if (stream->tls || count == 1)
+        return stream_read(stream, pieces[0].iov_base, pieces[0].iov_len, n);
+    size_t size = 0;
+    for (int i = 0; i < count; i++)
+        size += pieces[i].iov_len;
+    struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
+    return received(stream, recvmsg(stream->fd, &message, 0), size, n);
 }
 
 enum err stream_write(struct stream *stream, const struct iovec *pieces, int count, size_t *n)

@@ -24,6 +24,9 @@ static inline struct stream stream_of(int fd)
 
 /* OK: `*n` is 1 to `size`. ERR_AGAIN, ERR_CLOSED (an orderly end), ERR_IO (a reset), ERR_TLS. */
 enum err stream_read(struct stream *stream, char *bytes, size_t size, size_t *n) MUST_CHECK;
+/* The same into several pieces, in order; over TLS perhaps only the first. */
+enum err stream_read_pieces(struct stream *stream, const struct iovec *pieces, int count,
+                            size_t *n) MUST_CHECK;
 /* OK: `*n` bytes were taken, perhaps not all. ERR_AGAIN: none. ERR_IO, ERR_TLS. What was offered
  * and not taken must be offered again, in the same order. */
 enum err stream_write(struct stream *stream, const struct iovec *pieces, int count,

@@ -126,6 +126,25 @@ class Connections(WireCase):
                 self.assertFalse(response.closes())
         self.assertLessEqual(len(self.upstream.connections) - before, 2)
 
+    def test_a_refusal_whose_short_body_is_here_keeps_the_connection(self):
+        before = len(self.upstream.requests)
+        with self.client() as client:
+            client.send(chat_request("sp_wrong") + chat_request(self.key) + chat_request("sp_wrong"))
+            refused = client.read()
+            self.assertEqual(refused.status, 401)
+            self.assertFalse(refused.closes())
+            self.assertEqual(client.read().status, 200)
+            self.assertEqual(client.read().status, 401)
+        self.assertEqual(len(self.upstream.requests) - before, 1)
+
+    def test_a_refusal_whose_body_is_not_all_here_closes(self):
+        piece = chat_request("sp_wrong", content="x" * 3000)
+        with self.client() as client:
+            client.send(piece[:-10])
+            refused = client.read()
+            self.assertEqual(refused.status, 401)
+            self.assertTrue(refused.closes())
+
     def test_a_client_that_asks_to_close_is_closed(self):
         with self.client() as client:
             response = client.ask(chat_request(self.key, fields=[("Connection", "close")]))

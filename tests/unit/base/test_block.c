@@ -97,6 +97,48 @@ static void room_is_at_least_one_byte(void **state)
 }
 
 /* Two loops' pools, one budget. */
+static void rooms_take_a_large_read(void **state)
+{
+    (void)state;
+    static const size_t reads[] = {0,      1, 100, BLOCK_BYTES, BLOCK_BYTES + 1, 5 * BLOCK_BYTES,
+                                   1 << 20};
+    struct block_budget budget = {.max_bytes = 100 * BLOCK_BYTES};
+    struct block_pool pool;
+    struct body body = {0};
+    size_t size = 2 << 20, at = 0;
+    char *bytes = pattern(size);
+    block_pool_init(&pool, &budget);
+    for (size_t i = 0; i < COUNT_OF(reads); i++) {
+        struct body_rooms rooms;
+        assert_int_equal(body_rooms(&body, &pool, reads[i] + 7, &rooms), OK);
+        size_t n = 0;
+        for (int r = 0; r < rooms.count && n < reads[i]; r++) {
+            size_t piece = rooms.pieces[r].iov_len;
+            piece = piece < reads[i] - n ? piece : reads[i] - n;
+            memcpy(rooms.pieces[r].iov_base, bytes + at + n, piece);
+            n += piece;
+        }
+        assert_true(n == reads[i] || rooms.count == BODY_ROOMS_MAX);
+        body_fill(&body, &pool, &rooms, n);
+        at += n;
+        check_content(&body, bytes, at);
+        /* Blocks that were not needed went back, but for the one that the next read begins in. */
+        assert_true(budget.used_bytes <= (at / BLOCK_BYTES + 1 + i) * BLOCK_BYTES);
+    }
+    body_release(&body, &pool);
+    assert_int_equal(budget.used_bytes, 0);
+
+    budget.max_bytes = 2 * BLOCK_BYTES; /* as much as there is */
+    struct body_rooms rooms;
+    assert_int_equal(body_rooms(&body, &pool, 1 << 20, &rooms), OK);
+    assert_int_equal(rooms.count, 2);
+    body_fill(&body, &pool, &rooms, 2 * BLOCK_BYTES);
+    assert_int_equal(body_rooms(&body, &pool, 1, &rooms), ERR_LIMIT);
+    body_release(&body, &pool);
+    block_pool_finish(&pool);
+    free(bytes);
+}
+
 static void budget_is_shared_and_refuses(void **state)
 {
     (void)state;
@@ -151,6 +193,7 @@ int main(void)
         cmocka_unit_test(bytes_come_back_in_order),
         cmocka_unit_test(nothing_takes_no_block),
         cmocka_unit_test(room_is_at_least_one_byte),
+        cmocka_unit_test(rooms_take_a_large_read),
         cmocka_unit_test(budget_is_shared_and_refuses),
         cmocka_unit_test(pool_keeps_a_bounded_number),
     };
