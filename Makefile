@@ -7,11 +7,12 @@ BUILD = build
 BUILD_TEST = build-test
 BUILD_FAULTS = build-faults
 BUILD_FUZZ = build-fuzz
+BUILD_TSAN = build-tsan
 FUZZ_FLAGS = -fsanitize=fuzzer-no-link -fno-sanitize-recover=all
 CLIENTS = tests/clients/node_modules/.package-lock.json
 
 .DEFAULT_GOAL = build
-.PHONY: deps build run test test-build soak fuzz lint bench clean help
+.PHONY: deps build run test test-build soak tsan fuzz lint bench clean help
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +36,14 @@ soak: test-build ## the long forms of the fault tests, half an hour at most
 	@SALLYPORT_SOAK=1 tests/run faults
 	@SALLYPORT_WORKERS=1 tests/run wire
 	@SALLYPORT_WORKERS=4 tests/run wire
+
+# Data races, which no other build sees: the threaded unit tests, and requests over two event loops.
+tsan: build ## unit and wire tests under ThreadSanitizer
+	@tools/deps build test
+	@test -f $(BUILD_TSAN)/build.ninja || meson setup $(BUILD_TSAN) --buildtype=debugoptimized \
+		-Dtests=true -Db_sanitize=thread -Db_lto=false
+	@ninja -C $(BUILD_TSAN)
+	@SALLYPORT_BUILD_TEST=$(CURDIR)/$(BUILD_TSAN) SALLYPORT_WORKERS=2 tests/run unit wire
 
 # What the tests need: the release build, one under AddressSanitizer and UndefinedBehaviorSanitizer
 # with the unit tests, the same with calls that fail on demand, and the client libraries.
@@ -70,4 +79,4 @@ bench: build ## measures beside a relay, nginx and HAProxy; writes bench/report
 	@bench/run $(ARGS)
 
 clean: ## removes what was built
-	rm -rf $(BUILD) $(BUILD_TEST) $(BUILD_FAULTS) $(BUILD_FUZZ) tests/clients/node_modules
+	rm -rf $(BUILD) $(BUILD_TEST) $(BUILD_FAULTS) $(BUILD_FUZZ) $(BUILD_TSAN) tests/clients/node_modules

@@ -13,7 +13,7 @@ O8 reasons         every refusal has a reason in the access log
 import json
 import re
 
-SANITIZER = re.compile(r"ERROR: \w*Sanitizer|SUMMARY: \w*Sanitizer|runtime error:|LeakSanitizer")
+SANITIZER = re.compile(r"(?:ERROR|WARNING): \w*Sanitizer|SUMMARY: \w*Sanitizer|runtime error:|LeakSanitizer")
 REQUIRED_FIELDS = ["x-request-id", "x-content-type-options", "x-frame-options", "referrer-policy",
                    "content-security-policy"]
 

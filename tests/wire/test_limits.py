@@ -1,11 +1,13 @@
 """Rate limits: never more than the bucket holds, said in the fields that clients read, and charged in
 the contract's order."""
 
+import re
 import threading
 import time
 
 from tools.case import WireCase
 from tools.client import chat, chat_request, request
+from tools.upstream import wait_until
 
 
 class ByKey(WireCase):
@@ -149,3 +151,31 @@ class Caps(WireCase):
             except AssertionError:
                 pass
             self.assertLess(time.monotonic(), end, "a closed connection is counted for ever")
+
+
+class BodyMemory(WireCase):
+    """All request bodies together stay under one budget; a body that finds no room is told so."""
+    sections = {"server": {"max_body": "1MB", "max_body_memory": "1MB"}}
+
+    def test_bodies_beyond_the_budget_get_503_and_room_comes_back(self):
+        piece = chat_request(self.key, content="x" * 2000)
+        self.metrics = self.gateway.key("metrics", "read_metrics")["key"]
+        held = []
+        try:
+            for _ in range(32):  # a block of 32 KiB each
+                client = self.client()
+                client.send(piece[:-10])
+                held.append(client)
+            wait_until(lambda: self.used_bytes() == 1 << 20, "every block to be taken")
+            self.assert_refused(self.chat(), 503, "SERVICE_UNAVAILABLE")
+            held[0].send(piece[-10:])
+            self.assertEqual(held[0].read().status, 200)
+            self.assertEqual(self.chat().status, 200)
+        finally:
+            for client in held:
+                client.close()
+        wait_until(lambda: self.used_bytes() == 0, "all blocks to come back")
+
+    def used_bytes(self):
+        text = self.get("/metrics/prometheus", key=self.metrics).body.decode()
+        return int(re.search(r"^sallyport_body_memory_bytes (\d+)", text, re.M)[1])

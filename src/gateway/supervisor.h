@@ -1,0 +1,49 @@
+/* The supervisor behind gateway.h: what gateway.c makes and takes apart, orders.c tells the
+ * workers, and reload.c changes while they run. Nobody else includes this. */
+#ifndef GATEWAY_SUPERVISOR_H
+#define GATEWAY_SUPERVISOR_H
+
+#include "gateway/gateway.h"
+#include "gateway/listener.h"
+
+enum { WORKERS_MAX = 64 };
+
+struct gateway {
+    struct shared shared;
+    const struct config_arguments *arguments;
+    struct snapshot *snapshot;
+    struct listener **listeners;
+    unsigned listener_count;
+    struct worker *workers[WORKERS_MAX];
+    unsigned worker_count, started_count;
+    struct loop loop;
+    struct watch signals;
+    struct timer drain_timer, probe_timer, chore_timer;
+    uint64_t drain_until_us;
+    struct job probe_job, chore_job;
+    void (*chore)(void *context);
+    void *chore_context;
+    bool probing, draining, at_chore;
+    struct settings *probed;   /* the settings that the probe looks at; a reference */
+    enum upstream_kind *kinds; /* of the current settings' upstreams; KIND_ASK: not known */
+    enum upstream_kind *found; /* what the probe found, in the same order */
+};
+
+/* orders.c: through the workers' mailboxes, carried out on their own threads. */
+void gateway_order_drain(struct gateway *gateway);
+void gateway_order_stop(struct gateway *gateway);
+/* All workers get `snapshot`, or none does (ERR_MEMORY): two configurations side by side would be a
+ * rule that holds on some connections only. Takes the reference over on OK. */
+enum err gateway_use_snapshot(struct gateway *gateway, struct snapshot *snapshot) MUST_CHECK;
+
+/* reload.c: HUP, and finding out what kind of server an upstream is. */
+void gateway_reload(struct gateway *gateway);
+/* Sets the probe's timer going as long as there is a kind to find out. */
+void gateway_plan_probe(struct gateway *gateway);
+void gateway_init_probe(struct gateway *gateway);
+/* Room for what is found out about `settings`; what the running configuration knows is carried
+ * over. The caller's to free; NULL: no memory. */
+enum upstream_kind *gateway_kinds_of(const struct gateway *gateway,
+                                     const struct settings *settings);
+
+#endif
