@@ -1,5 +1,6 @@
-/* An arena: many small allocations with one lifetime, the exchange's. Bump allocation out of a first
- * piece that the owner brings along, then out of heap pieces, up to a maximum; nothing is freed singly.
+/* An arena: many small allocations with one lifetime, the exchange's. Bump allocation out of a
+ * first piece that the owner brings along, then out of heap pieces, up to a maximum; nothing is
+ * freed singly.
  *
  * Built with AddressSanitizer every allocation is a malloc of its own, so that an overrun of one
  * object into the next shows (Varnish's workspace emulator). */
@@ -20,8 +21,8 @@
 struct arena_piece;
 
 struct arena {
-    char *at, *end;             /* the free room of the current piece */
-    char *first;                /* the owner's memory */
+    char *at, *end; /* the free room of the current piece */
+    char *first;    /* the owner's memory */
     size_t first_size;
     struct arena_piece *pieces; /* heap pieces, newest first */
     size_t used, max;           /* bytes handed out, and their bound */

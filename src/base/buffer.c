@@ -142,7 +142,8 @@ void buffer_json_string(struct buffer *b, struct slice s)
         } else if (c == '\n') {
             buffer_text(b, "\\n");
         } else {
-            buffer_append(b, slice_make((char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6));
+            buffer_append(b,
+                          slice_make((char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6));
         }
         run = i + 1;
     }

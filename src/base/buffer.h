@@ -20,7 +20,8 @@ struct buffer {
 #define BUFFER_MAX(limit) ((struct buffer){.max = (limit)})
 /* A buffer over memory of the caller's. */
 #define BUFFER_OVER(memory, memory_size)                                                           \
-    ((struct buffer){.bytes = (memory), .size = (memory_size), .max = (memory_size), .borrowed = true})
+    ((struct buffer){                                                                              \
+        .bytes = (memory), .size = (memory_size), .max = (memory_size), .borrowed = true})
 
 void buffer_init(struct buffer *b, size_t max);
 /* Releases the memory; the buffer is empty and usable again with the same maximum. */
@@ -33,12 +34,13 @@ void buffer_byte(struct buffer *b, char c);
 void buffer_text(struct buffer *b, const char *text);
 void buffer_number(struct buffer *b, uint64_t number);
 void buffer_printf(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A JSON string literal with its quotes. Control bytes, quotes, backslashes and U+2028/9 are escaped;
- * a byte that is not valid UTF-8 becomes U+FFFD. The result is always one line of valid JSON. */
+/* A JSON string literal with its quotes. Control bytes, quotes, backslashes and U+2028/9 are
+ * escaped; a byte that is not valid UTF-8 becomes U+FFFD. The result is always one line of valid
+ * JSON. */
 void buffer_json_string(struct buffer *b, struct slice s);
 
-/* Room for at least `n` more bytes to be written at the end, or NULL (and `failed` is set). What was
- * written is taken over by buffer_grow. */
+/* Room for at least `n` more bytes to be written at the end, or NULL (and `failed` is set). What
+ * was written is taken over by buffer_grow. */
 char *buffer_reserve(struct buffer *b, size_t n);
 void buffer_grow(struct buffer *b, size_t n);
 

@@ -95,9 +95,8 @@ enum err clock_parse_rfc3339(struct slice s, uint64_t *epoch_s)
             ;
     }
     int sign = s.len && s.ptr[0] == '-' ? -1 : 1;
-    if (!expect(&s, 'Z', 'z') &&
-        (!expect(&s, '+', '-') || !digits(&s, 2, &offset_hours) || !expect(&s, ':', ':') ||
-         !digits(&s, 2, &offset_minutes)))
+    if (!expect(&s, 'Z', 'z') && (!expect(&s, '+', '-') || !digits(&s, 2, &offset_hours) ||
+                                  !expect(&s, ':', ':') || !digits(&s, 2, &offset_minutes)))
         return ERR_SYNTAX;
     /* timegm would carry 30 February over into March: a date that does not exist is a mistake. */
     if (s.len || t.tm_mon < 1 || t.tm_mon > 12 || t.tm_mday < 1 ||

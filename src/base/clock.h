@@ -1,5 +1,5 @@
-/* Time. Deadlines and limits run on the monotonic clock, which is passed in as `now_us` so that tests
- * own it; wall-clock time is only for people, records and expiry dates. */
+/* Time. Deadlines and limits run on the monotonic clock, which is passed in as `now_us` so that
+ * tests own it; wall-clock time is only for people, records and expiry dates. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

@@ -1,7 +1,8 @@
 /* What can go wrong, in one enum for the whole program, and the two macros that hide control flow.
  *
  * A function that can fail returns `enum err` and is marked MUST_CHECK. OK is zero. Text for people
- * travels in a `struct fault` (fault.h) in configuration and command code; the hot path returns codes. */
+ * travels in a `struct fault` (fault.h) in configuration and command code; the hot path returns
+ * codes. */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
@@ -38,7 +39,8 @@ enum err {
             return try_err_;                                                                       \
     } while (0)
 
-/* Declares a `struct noun` that is released by noun_finish(&it) when its scope ends, on every path. */
+/* Declares a `struct noun` that is released by noun_finish(&it) when its scope ends, on every path.
+ */
 #define AUTO(noun) __attribute__((cleanup(noun##_finish))) struct noun
 
 /* A word for logs ("timeout", "syntax"); never NULL. */
@@ -56,6 +58,7 @@ _Noreturn void invariant_broken(const char *condition, const char *file, int lin
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The struct that holds `member`, from a pointer to that member. */
-#define CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define CONTAINER_OF(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

@@ -1,5 +1,5 @@
-/* What to tell a person about a mistake in configuration or on the command line: where it is and how
- * to mend it. Faults are collected so that all are shown at once. Not for the hot path. */
+/* What to tell a person about a mistake in configuration or on the command line: where it is and
+ * how to mend it. Faults are collected so that all are shown at once. Not for the hot path. */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
 

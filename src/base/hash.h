@@ -1,5 +1,6 @@
 /* Seeded hashing, so that nobody outside can choose colliding keys: SipHash-1-3 (Aumasson and
- * Bernstein) under a key drawn once per process. Not for secrets that must be compared or stored. */
+ * Bernstein) under a key drawn once per process. Not for secrets that must be compared or stored.
+ */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

@@ -56,7 +56,8 @@ void log_line(enum log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    /* At worst every byte of the message becomes six ("\u0001"), which does not fit: cut it then. */
+    /* At worst every byte of the message becomes six ("\u0001"), which does not fit: cut it then.
+     */
     struct slice text = slice_of(message);
     struct buffer line = BUFFER_OVER(memory, sizeof memory);
     for (;; text.len /= 2) {

@@ -1,6 +1,6 @@
-/* The operational logger: what the program itself has to say, one JSON line each. Library code below
- * gateway/ returns errors instead of logging them. The sink decides where lines go; until record/ sets
- * one they go to standard error. Thread-safe. */
+/* The operational logger: what the program itself has to say, one JSON line each. Library code
+ * below gateway/ returns errors instead of logging them. The sink decides where lines go; until
+ * record/ sets one they go to standard error. Thread-safe. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

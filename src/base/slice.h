@@ -66,7 +66,8 @@ size_t slice_find(struct slice s, char byte);
 /* Without spaces and tabs at both ends. */
 struct slice slice_trim(struct slice s);
 
-/* Cuts `*rest` at the first `separator`: returns what stands before it (or all), leaves what follows. */
+/* Cuts `*rest` at the first `separator`: returns what stands before it (or all), leaves what
+ * follows. */
 struct slice slice_cut(struct slice *rest, char separator);
 
 /* Decimal digits only, no sign, no space; false when empty, not a number, or larger than `max`. */

@@ -35,8 +35,8 @@ const struct endpoint *endpoint_table(void);
 struct endpoint_set {
     struct endpoint *rows; /* rows of the same path stand together */
     unsigned count;
-    struct map exact;             /* path -> its first row */
-    struct text_list deny;    /* its items are the settings', which outlive the set */
+    struct map exact;      /* path -> its first row */
+    struct text_list deny; /* its items are the settings', which outlive the set */
 };
 
 /* `kinds` are those of all upstreams together. ERR_MEMORY. */

@@ -54,7 +54,7 @@ static void words_are_read(void **state)
         {"1.5/s",                  ERR_SYNTAX, 0,    0             },
         {"60/minute/2",            ERR_SYNTAX, 0,    0             },
         {"18446744073709551616/s", ERR_SYNTAX, 0,    0             },
-        {"1000001/s",        ERR_SYNTAX, 0,    0             },
+        {"1000001/s",              ERR_SYNTAX, 0,    0             },
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct rate rate = {0};
