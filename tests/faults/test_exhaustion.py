@@ -2,9 +2,11 @@
 spins meanwhile, and all is well again when there is room, without a restart."""
 
 import json
+import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import threading
 import time
 
@@ -81,9 +83,19 @@ class SmallDisk(Guarded):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         (self.folder / "small").mkdir()
-        self.before = ("unshare", "--mount", "--propagation", "private", "sh", "-c",
+        # In a chroot / is no mount point and cannot be made private; stop() sees to what shows outside then.
+        self.before = ("unshare", "--mount", "--propagation", "unchanged", "sh", "-c",
+                       'mount --make-rprivate / 2>/dev/null; '
                        'mount -t tmpfs -o size=256k,mode=700 none "$0" && exec "$@"',
                        str(self.folder / "small"))
+
+    def stop(self, *arguments, **options):
+        try:
+            return super().stop(*arguments, **options)
+        finally:
+            if os.path.ismount(self.folder / "small"):
+                subprocess.run(["umount", str(self.folder / "small")], check=True)
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def small(self):
