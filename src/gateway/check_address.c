@@ -14,6 +14,22 @@ void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict)
     }
 }
 
+enum verdict charge_address(struct exchange *x)
+{
+    if (x->client.family == ADDRESS_UNIX)
+        return PASS;
+    struct rate_verdict verdict =
+        rate_charge(x->worker->shared->rates, x->client_hash, &exchange_settings(x)->limits.ip,
+                    x->worker->loop.now_us);
+    exchange_show_limit(x, &verdict);
+    if (verdict.admitted) {
+        x->address_charged = true;
+        return PASS;
+    }
+    x->retry_after_s = (verdict.retry_in_us + 999999) / 1000000;
+    return refuse(x, REFUSE_IP_RATE);
+}
+
 enum verdict check_address(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
@@ -33,13 +49,5 @@ enum verdict check_address(struct exchange *x)
         }
         x->in_flight_counted = true;
     }
-    struct rate_verdict verdict = rate_charge(x->worker->shared->rates, x->client_hash,
-                                              &settings->limits.ip, x->worker->loop.now_us);
-    exchange_show_limit(x, &verdict);
-    if (verdict.admitted) {
-        x->address_charged = true;
-        return PASS;
-    }
-    x->retry_after_s = (verdict.retry_in_us + 999999) / 1000000;
-    return refuse(x, REFUSE_IP_RATE);
+    return charge_address(x);
 }

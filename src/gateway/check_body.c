@@ -45,10 +45,8 @@ enum verdict check_body(struct exchange *x)
     if (x->scan)
         return WAIT; /* it is on its way */
     bool wants_body = x->endpoint && x->endpoint->call != CALL_NONE;
-    bool has_body =
-        head->chunked || (head->content_length != HTTP_NO_LENGTH && head->content_length);
     if (!wants_body) {
-        if (has_body)
+        if (request_has_body(head))
             return refuse_with(x, REFUSE_BAD_REQUEST, NULL, "This endpoint takes no request body.");
         x->body_complete = true;
         return PASS;

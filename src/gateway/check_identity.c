@@ -87,15 +87,8 @@ enum verdict check_identity(struct exchange *x)
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     /* An open path is free of charge, guessing at credentials there is not; know() gives it back.
      */
-    if (open && x->client.family != ADDRESS_UNIX) {
-        struct rate_verdict verdict = rate_charge(x->worker->shared->rates, x->client_hash,
-                                                  &settings->limits.ip, x->worker->loop.now_us);
-        if (!verdict.admitted) {
-            x->retry_after_s = (verdict.retry_in_us + 999999) / 1000000;
-            return refuse(x, REFUSE_IP_RATE);
-        }
-        x->address_charged = true;
-    }
+    if (open && charge_address(x) == REFUSE)
+        return REFUSE;
     struct api_key *key;
     enum err err = keyring_find(x->worker->shared->keyring, credential,
                                 x->began_wall_us / SECOND_US, &key, NULL);

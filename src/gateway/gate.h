@@ -24,6 +24,9 @@ enum verdict give_answer(struct exchange *x);
 /* Shows the caller the limit that is closest to its end (X-RateLimit-*). */
 void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict);
 
+/* Takes one request from the address's bucket: PASS or REFUSE. */
+enum verdict charge_address(struct exchange *x);
+
 /* Is this the path of a native route that needs no credential? */
 bool is_open_path(const struct exchange *x);
 

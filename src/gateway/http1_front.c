@@ -115,11 +115,7 @@ static void begin_lingering(struct connection *c)
 /* The request ended where the client thinks it does; what follows can only be another one. */
 static bool was_read_whole(const struct exchange *x)
 {
-    if (!x->head)
-        return false;
-    bool has_body =
-        x->head->chunked || (x->head->content_length != HTTP_NO_LENGTH && x->head->content_length);
-    return x->body_complete || !has_body;
+    return x->head && (x->body_complete || !request_has_body(x->head));
 }
 
 static void next_request(struct connection *c)
@@ -186,7 +182,7 @@ static void print_field(void *context, struct slice name, struct slice value)
  * the end (else its rest would be taken for a request), and we are not shutting down. */
 static bool may_keep_alive(const struct exchange *x)
 {
-    return x->head && x->head->keep_alive && !x->worker->draining && was_read_whole(x);
+    return was_read_whole(x) && x->head->keep_alive && !x->worker->draining;
 }
 
 static void print_framing(struct buffer *out, struct connection *c, const struct exchange *x,

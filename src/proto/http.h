@@ -72,6 +72,12 @@ struct request_head {
     struct field fields[FIELDS_MAX]; /* last, so that a copy need only go as far as field_count */
 };
 
+/* Does a body follow the head? */
+static inline bool request_has_body(const struct request_head *head)
+{
+    return head->chunked || (head->content_length != HTTP_NO_LENGTH && head->content_length > 0);
+}
+
 /* Reads one request head at the start of `bytes`. OK: `*used` is its length with the empty line.
  * ERR_AGAIN: not complete yet (never for bytes that are already wrong, or already over a limit).
  * ERR_SYNTAX: `*fault` says what. One empty line before the request line is skipped (RFC
