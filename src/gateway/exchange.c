@@ -130,7 +130,10 @@ struct exchange *exchange_create_faulty(struct worker *worker, const struct fron
     if (query.len) /* what could not be read might hold anything */
         line.len -= query.len;
     x->request_line = arena_copy(&x->arena, slice_to(line, line.len < 256 ? line.len : 256));
-    x->fault_in_head = true;
+    struct rate_verdict verdict = rate_peek(worker->shared->rates, x->client_hash,
+                                            &exchange_settings(x)->limits.ip, worker->loop.now_us);
+    if (client->family != ADDRESS_UNIX) /* the gate, which does this for others, is never reached */
+        exchange_show_limit(x, &verdict);
     return x;
 }
 

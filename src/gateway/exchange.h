@@ -62,12 +62,11 @@ struct exchange {
     struct arena arena;
 
     /* The request. */
-    const struct request_head *head; /* slices into the arena */
+    const struct request_head *head; /* slices into the arena; NULL: it could not be read */
     struct address client;
     uint64_t client_hash; /* of the address's identity: for limits and caps */
     char request_id[33];
     uint64_t began_us, began_wall_us;
-    bool fault_in_head;        /* the head could not be read: `head` is NULL */
     struct slice request_line; /* for the record; redacted where needed */
 
     /* What the checkpoints found out. */
