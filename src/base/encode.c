@@ -67,8 +67,13 @@ bool base62_valid(struct slice text)
 
 uint32_t crc32_of(struct slice s)
 {
-    /* The remainders of the sixteen nibbles. */
-    static const uint32_t nibbles[16] = {
+    /* The remainders of the sixteen nibbles, as a byte's lower and its upper half. */
+    static const uint32_t lower[16] = {
+        0x00000000, 0x77073096, 0xee0e612c, 0x990951ba, 0x076dc419, 0x706af48f,
+        0xe963a535, 0x9e6495a3, 0x0edb8832, 0x79dcb8a4, 0xe0d5e91e, 0x97d2d988,
+        0x09b64c2b, 0x7eb17cbd, 0xe7b82d07, 0x90bf1d91,
+    };
+    static const uint32_t upper[16] = {
         0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
         0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
         0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
@@ -76,8 +81,7 @@ uint32_t crc32_of(struct slice s)
     uint32_t crc = 0xffffffff;
     for (size_t i = 0; i < s.len; i++) {
         crc ^= (unsigned char)s.ptr[i];
-        crc = crc >> 4 ^ nibbles[crc & 15];
-        crc = crc >> 4 ^ nibbles[crc & 15];
+        crc = crc >> 8 ^ lower[crc & 15] ^ upper[crc >> 4 & 15];
     }
     return ~crc;
 }

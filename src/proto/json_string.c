@@ -59,21 +59,6 @@ static enum json_fault code_unit_done(struct json *json)
     return JSON_FINE;
 }
 
-/* A hexadecimal digit's value plus 1; 0 for every other byte. */
-static const uint8_t hex_digit[256] = {
-    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
-    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
-};
-
-/* The code unit of four hexadecimal digits, or -1. */
-static inline int32_t code_unit(const uint8_t *at)
-{
-    int32_t a = hex_digit[at[0]] - 1, b = hex_digit[at[1]] - 1;
-    int32_t c = hex_digit[at[2]] - 1, d = hex_digit[at[3]] - 1;
-    return (a | b | c | d) < 0 ? -1 : a << 12 | b << 8 | c << 4 | d;
-}
-
 /* The byte after the backslash. */
 static enum json_fault escape_letter(struct json *json, uint8_t byte)
 {
@@ -100,7 +85,8 @@ static enum json_fault escape_letter(struct json *json, uint8_t byte)
 static const uint8_t *read_escape(struct json *json, const uint8_t *at, const uint8_t *end)
 {
     int32_t unit;
-    if (json->escape_len == 1 && end - at >= 5 && *at == 'u' && (unit = code_unit(at + 1)) >= 0) {
+    if (json->escape_len == 1 && end - at >= 5 && *at == 'u' &&
+        (unit = text_code_unit(at + 1)) >= 0) {
         json->escape_len = 0;
         json->escape = (uint16_t)unit;
         enum json_fault fault = code_unit_done(json);
@@ -111,9 +97,10 @@ static const uint8_t *read_escape(struct json *json, const uint8_t *at, const ui
         if (json->escape_len == 1) {
             fault = escape_letter(json, *at);
         } else {
-            if (hex_digit[*at] == 0)
+            int digit = text_hex(*at);
+            if (digit < 0)
                 return fail(json, at, JSON_SYNTAX);
-            json->escape = (uint16_t)(json->escape << 4 | (hex_digit[*at] - 1));
+            json->escape = (uint16_t)(json->escape << 4 | digit);
             if (++json->escape_len == 6) {
                 json->escape_len = 0;
                 fault = code_unit_done(json);
@@ -131,10 +118,12 @@ static const uint8_t *read_text(struct json *json, const uint8_t *at, const uint
     if (json->sequence.left == 0) {
         const uint8_t *stop = text_plain(at, end);
         json->characters += (uint64_t)(stop - at);
-        if (stop == end || *stop < 0x80)
+        /* Of a string too long to be kept nobody wants the text: its escapes need only be valid. */
+        bool escapes = !json->kept && !json->high;
+        if (stop == end || (*stop < 0x80 && !(escapes && *stop == '\\')))
             return stop;
         /* Once only: behind a mistake or without the fast way the rest goes byte by byte. */
-        at = text_bulk(stop, end, &json->characters);
+        at = (escapes ? text_long : text_bulk)(stop, end, &json->characters);
     }
     for (; at < end; at++) {
         if (*at >= 0x80 || json->sequence.left) {

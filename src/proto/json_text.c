@@ -1,6 +1,7 @@
 /* String bodies and white space, 16 bytes at a time where the processor is an x86-64 (SSE2 always,
- * SSSE3 when it is there), in plain C elsewhere. Called by json.c for every string, so it is the
- * scanner's speed. Nothing here reads outside [at, end): a body may end where its page ends. */
+ * SSSE3 and POPCNT when they are there), in plain C elsewhere. Called by json.c for every string,
+ * so it is the scanner's speed. Nothing here reads outside [at, end): a body may end where its page
+ * ends. */
 #include "proto/json_text.h"
 
 #include <stddef.h>
@@ -27,6 +28,24 @@ bool text_next(struct text_sequence *sequence, uint8_t byte)
     sequence->low = byte == 0xe0 ? 0xa0 : byte == 0xf0 ? 0x90 : 0x80;
     sequence->high = byte == 0xed ? 0x9f : byte == 0xf4 ? 0x8f : 0xbf;
     return true;
+}
+
+/* A hexadecimal digit's value plus 1; 0 for every other byte. */
+static const uint8_t hex_digit[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
+
+int text_hex(uint8_t byte)
+{
+    return hex_digit[byte] - 1;
+}
+
+int32_t text_code_unit(const uint8_t *at)
+{
+    int32_t a = text_hex(at[0]), b = text_hex(at[1]), c = text_hex(at[2]), d = text_hex(at[3]);
+    return (a | b | c | d) < 0 ? -1 : a << 12 | b << 8 | c << 4 | d;
 }
 
 static inline bool plain(uint8_t byte)
@@ -215,6 +234,137 @@ const uint8_t *text_bulk(const uint8_t *at, const uint8_t *end, uint64_t *charac
     return __builtin_cpu_supports("ssse3") ? bulk(at, end, characters) : at;
 }
 
+/* --- long text ----------------------------------------------------------------------------------
+ * Text whose escapes need only be valid is read in stretches of 64 bytes, with one bit for each
+ * byte: how often a stretch is interrupted then hardly matters. */
+
+enum { BLOCKS = 4, STRETCH = BLOCKS * STEP };
+
+/* The first byte's bit is the lowest. */
+static inline uint64_t bits_of(const __m128i set[BLOCKS])
+{
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < BLOCKS; i++)
+        bits |= (uint64_t)(unsigned)_mm_movemask_epi8(set[i]) << i * STEP;
+    return bits;
+}
+
+/* 0 in every byte that is no escape sequence together with a backslash: in all but quote, slash,
+ * backslash, b, f, n, r and t. Bytes with the same upper half are a class; a lower half knows the
+ * classes it is good in. */
+__attribute__((target("ssse3"))) static inline __m128i escape_letters(__m128i block)
+{
+    const __m128i class_of_upper = TABLE(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m128i good_in = TABLE(0, 0, 1 | 4 | 8, 0, 8, 0, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1);
+    const __m128i half = _mm_set1_epi8(0x0f);
+    __m128i upper = _mm_and_si128(_mm_srli_epi16(block, 4), half);
+    return _mm_and_si128(_mm_shuffle_epi8(class_of_upper, upper),
+                         _mm_shuffle_epi8(good_in, _mm_and_si128(block, half)));
+}
+
+/* Which backslashes begin an escape sequence, if the first one does: of a run every other one. */
+static inline uint64_t escape_starts(uint64_t backslashes)
+{
+    uint64_t starts = 0;
+    if (!(backslashes & backslashes << 1))
+        return backslashes;
+    while (backslashes) {
+        uint64_t first = backslashes & -backslashes;
+        starts |= first;
+        backslashes &= ~(first | first << 1);
+    }
+    return starts;
+}
+
+/* Where the text ends or takes a closer look, and in `*starts` the escape sequences before that. A
+ * backslash that is the last byte counts among them and is not judged. */
+__attribute__((target("ssse3"))) static inline uint64_t stops_of(const __m128i block[BLOCKS],
+                                                                 uint64_t *starts)
+{
+    __m128i backslash[BLOCKS], ending[BLOCKS], no_letter[BLOCKS];
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(block[i], _mm_set1_epi8(0x1f)), block[i]);
+        backslash[i] = _mm_cmpeq_epi8(block[i], _mm_set1_epi8('\\'));
+        ending[i] = _mm_or_si128(control, _mm_cmpeq_epi8(block[i], _mm_set1_epi8('"')));
+        no_letter[i] = _mm_cmpeq_epi8(escape_letters(block[i]), _mm_setzero_si128());
+    }
+    *starts = escape_starts(bits_of(backslash));
+    uint64_t letters = *starts << 1;
+    return (bits_of(ending) & ~letters) | (bits_of(no_letter) & letters) >> 1;
+}
+
+__attribute__((target("ssse3"))) static inline bool any_mistake(const __m128i block[BLOCKS],
+                                                                __m128i before)
+{
+    __m128i high = _mm_or_si128(_mm_or_si128(block[0], block[1]), _mm_or_si128(block[2], block[3]));
+    __m128i wrong = mistakes(block[0], before); /* also what `before` left open */
+    if (_mm_movemask_epi8(high))
+        for (unsigned i = 1; i < BLOCKS; i++)
+            wrong = _mm_or_si128(wrong, mistakes(block[i], block[i - 1]));
+    return any_set(wrong);
+}
+
+/* Every byte that is not a continuation begins a character. */
+static inline uint64_t begins_of(const __m128i block[BLOCKS])
+{
+    __m128i begins[BLOCKS];
+    for (unsigned i = 0; i < BLOCKS; i++)
+        begins[i] = _mm_cmpgt_epi8(block[i], _mm_set1_epi8((char)0xbf));
+    return bits_of(begins);
+}
+
+__attribute__((target("ssse3,popcnt"))) static const uint8_t *
+stretches(const uint8_t *from, const uint8_t *end, uint64_t *characters)
+{
+    static const uint8_t low_bytes[2 * STRETCH] = {[0 ... STRETCH - 1] = 0xff};
+    __m128i block[BLOCKS], before = _mm_setzero_si128();
+    const uint8_t *at = from;
+    while (end - at >= STRETCH) {
+        for (unsigned i = 0; i < BLOCKS; i++)
+            block[i] = load(at + i * STEP);
+        uint64_t starts, stops = stops_of(block, &starts), counted = ~starts;
+        unsigned keep = STRETCH;
+        if (stops) {
+            /* All from the byte on that stops becomes NUL: ASCII, and so shows a cut sequence. */
+            keep = (unsigned)__builtin_ctzll(stops);
+            counted &= (UINT64_C(1) << keep) - 1;
+            for (unsigned i = 0; i < BLOCKS; i++)
+                block[i] = _mm_and_si128(block[i], load(low_bytes + STRETCH - keep + i * STEP));
+        }
+        if (any_mistake(block, before))
+            break;
+        *characters += (unsigned)__builtin_popcountll(begins_of(block) & counted);
+        at += keep;
+        if (stops)
+            return at;
+        at -= starts >> (STRETCH - 1); /* its letter is in the next stretch, and so is it */
+        before = load(at - STEP);
+    }
+    return at == from ? from : sequence_start(at, characters);
+}
+
+/* Passes over \u sequences, except those of surrogates. */
+static const uint8_t *code_units(const uint8_t *at, const uint8_t *end, uint64_t *characters)
+{
+    for (; end - at >= 6 && at[0] == '\\' && at[1] == 'u'; at += 6, ++*characters) {
+        int32_t unit = text_code_unit(at + 2);
+        if (unit < 0 || (unit >= 0xd800 && unit <= 0xdfff))
+            break;
+    }
+    return at;
+}
+
+const uint8_t *text_long(const uint8_t *at, const uint8_t *end, uint64_t *characters)
+{
+    if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("popcnt"))
+        return at;
+    for (const uint8_t *stop = NULL; stop != at;) {
+        stop = stretches(at, end, characters);
+        at = code_units(stop, end, characters);
+    }
+    return at;
+}
+
 #else
 
 /* Eight bytes at a time: a byte's high bit is set in the result when it is not plain. Exact for the
@@ -253,6 +403,11 @@ const uint8_t *text_bulk(const uint8_t *at, const uint8_t *end, uint64_t *charac
     (void)end;
     (void)characters;
     return at;
+}
+
+const uint8_t *text_long(const uint8_t *at, const uint8_t *end, uint64_t *characters)
+{
+    return text_bulk(at, end, characters);
 }
 
 #endif

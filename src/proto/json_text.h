@@ -24,8 +24,18 @@ const uint8_t *text_plain(const uint8_t *at, const uint8_t *end);
  * lies ahead, which text_next then finds byte by byte. */
 const uint8_t *text_bulk(const uint8_t *at, const uint8_t *end, uint64_t *characters);
 
+/* The same, faster for text that is long, and it passes over escape sequences too (a character
+ * each), except those of surrogates; nobody gets to see what they stand for. Stops at most 63 bytes
+ * short of a mistake. */
+const uint8_t *text_long(const uint8_t *at, const uint8_t *end, uint64_t *characters);
+
 /* Takes one more byte, inside a sequence or from 0x80 up. False when it may not stand here. */
 bool text_next(struct text_sequence *sequence, uint8_t byte);
+
+/* A hexadecimal digit's value, or -1. */
+int text_hex(uint8_t byte);
+/* The code unit of the four hexadecimal digits at `at`, or -1. */
+int32_t text_code_unit(const uint8_t *at);
 
 /* The first byte that is not JSON white space, or `end`. */
 const uint8_t *text_skip_space(const uint8_t *at, const uint8_t *end);

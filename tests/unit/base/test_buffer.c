@@ -206,6 +206,28 @@ static void json_strings_hold_for_every_pair_of_bytes(void **state)
     }
 }
 
+/* Plain text is copied eight bytes at a time; a byte that is not reads the same among it. */
+static void json_strings_hold_for_every_byte_at_every_place(void **state)
+{
+    (void)state;
+    AUTO(buffer) alone = BUFFER_MAX(100);
+    AUTO(buffer) among = BUFFER_MAX(100);
+    for (unsigned byte = 0; byte < 0x100; byte++)
+        for (unsigned place = 0; place < 20; place++) {
+            char raw[20], expected[100];
+            memset(raw, 'x', sizeof raw);
+            raw[place] = (char)byte;
+            buffer_clear(&alone);
+            buffer_json_string(&alone, slice_make(&raw[place], 1));
+            buffer_clear(&among);
+            buffer_json_string(&among, slice_make(raw, sizeof raw));
+            snprintf(expected, sizeof expected, "\"%.*s%.*s%.*s\"", (int)place,
+                     "xxxxxxxxxxxxxxxxxxxx", (int)alone.len - 2, alone.bytes + 1, 19 - (int)place,
+                     "xxxxxxxxxxxxxxxxxxxx");
+            assert_string_equal(buffer_text_of(&among), expected);
+        }
+}
+
 static void json_strings_fail_whole(void **state)
 {
     (void)state;
@@ -230,6 +252,7 @@ int main(void)
         cmocka_unit_test(consuming_moves_the_rest_forward),
         cmocka_unit_test(json_strings_are_as_expected),
         cmocka_unit_test(json_strings_hold_for_every_pair_of_bytes),
+        cmocka_unit_test(json_strings_hold_for_every_byte_at_every_place),
         cmocka_unit_test(json_strings_fail_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,103 @@ static void bulk_utf8_agrees_with_the_plain_reader(void **state)
     arena_finish(&arena);
 }
 
+static uint64_t next_random(uint64_t *seed)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *seed >> 33;
+}
+
+/* Behind so much text that nobody is told it; what follows is read the fast way from its first
+ * character beyond ASCII on. */
+static void begin_long_text(struct buffer *text, size_t plain)
+{
+    buffer_byte(text, '"');
+    for (size_t i = 0; i <= JSON_STRING_KEPT; i++)
+        buffer_byte(text, 'a');
+    buffer_text(text, "\\n\xc3\xa9");
+    for (size_t i = 0; i < plain; i++)
+        buffer_byte(text, 'b');
+}
+
+static enum json_fault fault_of_long_text(struct buffer *text)
+{
+    for (unsigned i = 0; i < 80; i++)
+        buffer_byte(text, 'z');
+    buffer_byte(text, '"');
+    for (unsigned i = 0; i < 70; i++)
+        buffer_byte(text, ' ');
+    struct slice all = buffer_slice(text);
+    struct reading whole, cut;
+    read_pieces(all, all.len, 1, &whole);
+    read_pieces(all, 0, 1, &cut);
+    assert_same(all, &whole, &cut);
+    buffer_finish(&cut.events);
+    buffer_finish(&whole.events);
+    return whole.fault;
+}
+
+/* Each byte behind a backslash, at the places of a stretch where something begins or ends. */
+static void escapes_in_long_text_are_judged(void **state)
+{
+    (void)state;
+    static const unsigned places[] = {0, 1, 12, 13, 14, 60, 61, 62, 63};
+    for (unsigned i = 0; i < COUNT_OF(places); i++)
+        for (unsigned byte = 0; byte < 256; byte++) {
+            AUTO(buffer) text = BUFFER_MAX(4096);
+            begin_long_text(&text, places[i]);
+            buffer_byte(&text, '\\');
+            buffer_byte(&text, (char)byte);
+            bool good = byte && strchr("\"\\/bfnrt", (int)byte);
+            assert_int_equal(fault_of_long_text(&text), good ? JSON_FINE : JSON_SYNTAX);
+        }
+    for (unsigned place = 0; place < 70; place++)
+        for (unsigned run = 1; run < 70; run += place % 8 ? 13 : 1) {
+            AUTO(buffer) text = BUFFER_MAX(4096);
+            begin_long_text(&text, place);
+            for (unsigned i = 0; i < run; i++)
+                buffer_byte(&text, '\\');
+            buffer_text(&text, "\"");
+            /* An even run leaves the quote to end the string. */
+            assert_int_equal(fault_of_long_text(&text), run % 2 ? JSON_FINE : JSON_TRAILING);
+        }
+}
+
+/* Anything after anything else, against the same text byte by byte. */
+static void long_text_reads_as_byte_by_byte(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"plain",
+                                       " ",
+                                       "x",
+                                       "\xc3\xa9",
+                                       "\xe4\xba\xba\xe5\xb7\xa5",
+                                       "\xf0\x9f\x98\xb9",
+                                       "\\n",
+                                       "\\\"",
+                                       "\\\\",
+                                       "\\u00e9",
+                                       "\\u4e2d\\u6587",
+                                       "\\ud83d\\ude39",
+                                       "a line of text with no end in sight"};
+    static const char *const bad[] = {
+        "\x80", "\xc3",       "\xe4\xba",   "\xed\xa0\x80",   "\xf0\x9f",
+        "\\x",  "\\u12g4",    "\\ud83d\\n", "\\ud83d \\n",    "\\ude39",
+        "\x01", "\\\xc3\xa9", "\\u",        "\\ud83d\\u0041", "\n"};
+    uint64_t seed = 20251123;
+    for (unsigned i = 0; i < 3000; i++) {
+        AUTO(buffer) text = BUFFER_MAX(8192);
+        begin_long_text(&text, 0);
+        for (uint64_t n = next_random(&seed) % 60; n; n--)
+            buffer_text(&text, good[next_random(&seed) % COUNT_OF(good)]);
+        if (i % 2)
+            buffer_text(&text, bad[i / 2 % COUNT_OF(bad)]);
+        for (uint64_t n = next_random(&seed) % 8; n; n--)
+            buffer_text(&text, good[next_random(&seed) % COUNT_OF(good)]);
+        bool fine = fault_of_long_text(&text) == JSON_FINE;
+        assert_int_equal(fine, i % 2 == 0);
+    }
+}
+
 static void nesting_ends_at_its_bound(void **state)
 {
     (void)state;
@@ -504,12 +601,6 @@ static void a_fault_stays(void **state)
 }
 
 /* A small generator of documents, some of them broken by one changed byte. */
-static uint64_t next_random(uint64_t *seed)
-{
-    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return *seed >> 33;
-}
-
 static void generate(struct buffer *out, uint64_t *seed, unsigned depth)
 {
     static const char *const scalars[] = {
@@ -595,6 +686,8 @@ int main(void)
         cmocka_unit_test(refuses_numbers_beyond_a_double),
         cmocka_unit_test(vectors_hold_inside_long_text),
         cmocka_unit_test(bulk_utf8_agrees_with_the_plain_reader),
+        cmocka_unit_test(escapes_in_long_text_are_judged),
+        cmocka_unit_test(long_text_reads_as_byte_by_byte),
         cmocka_unit_test(nesting_ends_at_its_bound),
         cmocka_unit_test(members_are_bounded_and_unique),
         cmocka_unit_test(an_exhausted_arena_is_a_fault),
