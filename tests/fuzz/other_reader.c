@@ -139,3 +139,10 @@ void head_text(struct buffer *out, struct slice first, unsigned minor_version,
     for (unsigned i = 0; i < count; i++)
         print_field(out, fields[i].name, fields[i].value);
 }
+
+bool other_message_minds_tab(const struct other_message *message, struct slice bytes)
+{
+    return !message->accepted && message->reason &&
+           !strcmp(message->reason, "HPE_INVALID_CONTENT_LENGTH") &&
+           memchr(bytes.ptr, '\t', bytes.len);
+}
