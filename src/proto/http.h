@@ -55,14 +55,16 @@ struct http_limits {
 
 struct request_head {
     enum http_method method;
-    unsigned minor_version;  /* 0 or 1 */
-    struct slice line;       /* the request line as sent, for logs */
+    unsigned major_version;  /* 1 or 2 */
+    unsigned minor_version;  /* 0 or 1; on HTTP/2 1, since the rules of HTTP/1.1 hold */
+    struct slice line;       /* the request line as sent, for logs; "GET / HTTP/2.0" on HTTP/2 */
     struct slice target;     /* as sent */
     struct slice path;       /* canonical: see target.h; points into target */
     struct slice query;      /* without '?'; empty when there is none */
     struct slice host;       /* as sent, validated, port included; empty on HTTP/1.0 without one */
     uint64_t content_length; /* HTTP_NO_LENGTH when there is no such field */
     bool chunked;
+    bool streamed;        /* a body whose end the protocol tells; HTTP/2 only */
     bool keep_alive;      /* what version and Connection ask for */
     bool expect_continue; /* HTTP/1.1 only; ignored on 1.0 */
     /* The unique fields the gate looks at; ptr is NULL when absent. */
@@ -75,12 +77,13 @@ struct request_head {
 /* Does a body follow the head? */
 static inline bool request_has_body(const struct request_head *head)
 {
-    return head->chunked || (head->content_length != HTTP_NO_LENGTH && head->content_length > 0);
+    return head->chunked || head->streamed ||
+           (head->content_length != HTTP_NO_LENGTH && head->content_length > 0);
 }
 
-/* Reads one request head at the start of `bytes`. OK: `*used` is its length with the empty line.
- * ERR_AGAIN: not complete yet (never for bytes that are already wrong, or already over a limit).
- * ERR_SYNTAX: `*fault` says what. One empty line before the request line is skipped (RFC
+/* Reads one HTTP/1 request head at the start of `bytes`. OK: `*used` is its length with the empty
+ * line. ERR_AGAIN: not complete yet (never for bytes that are already wrong, or already over a
+ * limit). ERR_SYNTAX: `*fault` says what. One empty line before the request line is skipped (RFC
  * 9112, 2.2). Call it again from the start with more bytes; cost is linear in `bytes.len`. */
 enum err request_head_parse(struct slice bytes, const struct http_limits *limits,
                             struct request_head *head, size_t *used,

@@ -31,11 +31,12 @@ static void clear(struct request_head *head)
 {
     static const struct slice none;
     head->method = METHOD_GET;
+    head->major_version = 1;
     head->minor_version = 0;
     head->line = head->target = head->path = head->query = head->host = none;
     head->field_count = 0;
     head->content_length = HTTP_NO_LENGTH;
-    head->chunked = head->keep_alive = head->expect_continue = false;
+    head->chunked = head->streamed = head->keep_alive = head->expect_continue = false;
     head->authorization = head->x_api_key = head->api_key = none;
     head->content_type = head->content_encoding = head->accept = none;
     head->correlation_id = head->traceparent = head->origin = none;
