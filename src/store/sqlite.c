@@ -1,7 +1,8 @@
-/* The store on SQLite: opening, making, checking and migrating are in sqlite_open.c, reading and
- * writing are here. Whoever is the writer calls it (identity/keyring.c, cli/). Its one hard problem
- * is to never say "done" for what is not on disk: a write is one transaction under
- * synchronous=FULL, and anything but SQLITE_DONE at its end is an error. */
+/* The store on SQLite: reading and writing are here; opening, making, checking and migrating are in
+ * sqlite_open.c, and what is done when the disk fails is in sqlite_renew.c. Whoever is the writer
+ * calls it (identity/keys.c, cli/). Its one hard problem is to never say "done" for what is not on
+ * disk: a write is one transaction under synchronous=FULL, and anything but SQLITE_DONE at its end
+ * is an error. */
 #include "store/sqlite.h"
 
 #include <stdlib.h>
@@ -25,13 +26,37 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [FIND_KEY] = "SELECT " KEY_COLUMNS " FROM api_keys WHERE id = ?1",
 };
 
-bool store_prepare_all(struct store *store)
+bool database_prepare(struct database *database)
 {
     for (unsigned i = 0; i < STATEMENT_COUNT; i++)
-        if (sqlite3_prepare_v3(store->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &store->statements[i], NULL) != SQLITE_OK)
+        if (sqlite3_prepare_v3(database->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &database->statements[i], NULL) != SQLITE_OK)
             return false;
     return true;
+}
+
+void database_close(struct database *database)
+{
+    for (unsigned i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(database->statements[i]);
+    sqlite3_close(database->db);
+    *database = (struct database){0};
+}
+
+/* The turn of a change. Not OK: there must be none, and the turn is still to be given back. */
+static enum err take_turn_to_write(struct store *store)
+{
+    pthread_mutex_lock(&store->turn);
+    return store_mend(store);
+}
+
+/* `taken` is what take_turn_to_write said. A disk that failed during the change is seen to at once,
+ * so that what is answered now holds whatever comes next. */
+static void give_turn(struct store *store, enum err taken)
+{
+    enum err ignored = taken == OK ? store_mend(store) : OK;
+    (void)ignored; /* the next change tries again */
+    pthread_mutex_unlock(&store->turn);
 }
 
 static bool bind_text(sqlite3_stmt *s, int at, struct slice text)
@@ -55,23 +80,21 @@ static void clear(sqlite3_stmt *s)
 /* Runs a statement that answers no rows; `*changed` (may be NULL) is how many it changed. */
 static enum err run(struct store *store, enum statement which, bool bound, int *changed)
 {
-    sqlite3_stmt *s = store->statements[which];
-    int result = bound ? sqlite3_step(s) : SQLITE_ERROR;
-    int extended = bound ? sqlite3_extended_errcode(store->db) : SQLITE_ERROR;
+    sqlite3_stmt *s = store->database.statements[which];
+    int result = bound ? sqlite3_step(s) : SQLITE_MISUSE;
+    store_note(store, result);
     if (changed)
-        *changed = sqlite3_changes(store->db);
+        *changed = sqlite3_changes(store->database.db);
     clear(s);
     if (result == SQLITE_DONE)
         return OK;
-    return extended == SQLITE_CONSTRAINT_UNIQUE || extended == SQLITE_CONSTRAINT_PRIMARYKEY
-               ? ERR_EXISTS
-               : ERR_STORE;
+    return result == SQLITE_CONSTRAINT_UNIQUE || result == SQLITE_CONSTRAINT_PRIMARYKEY ? ERR_EXISTS
+                                                                                        : ERR_STORE;
 }
 
-enum err store_add_key(struct store *store, const struct stored_key *key)
+static enum err add(struct store *store, const struct stored_key *key)
 {
-    pthread_mutex_lock(&store->turn);
-    sqlite3_stmt *s = store->statements[ADD_KEY];
+    sqlite3_stmt *s = store->database.statements[ADD_KEY];
     bool bound =
         bind_text(s, 1, key->id) &&
         sqlite3_bind_blob(s, 2, key->secret_sha256, sizeof key->secret_sha256, SQLITE_STATIC) ==
@@ -80,9 +103,23 @@ enum err store_add_key(struct store *store, const struct stored_key *key)
         bind_number(s, 5, key->permissions) && bind_text(s, 6, key->models_json) &&
         bind_number(s, 7, key->created_epoch_s) && bind_number(s, 8, key->expires_epoch_s) &&
         bind_number(s, 9, key->revoked_epoch_s) && bind_number(s, 10, key->last_used_epoch_s);
-    enum err err = run(store, ADD_KEY, bound, NULL);
-    pthread_mutex_unlock(&store->turn);
+    return run(store, ADD_KEY, bound, NULL);
+}
+
+enum err store_add_key(struct store *store, const struct stored_key *key)
+{
+    enum err taken = take_turn_to_write(store);
+    enum err err = taken == OK ? add(store, key) : taken;
+    give_turn(store, taken);
     return err;
+}
+
+static enum err revoke(struct store *store, struct slice id, uint64_t now_epoch_s)
+{
+    sqlite3_stmt *s = store->database.statements[REVOKE_KEY];
+    int changed = 0;
+    TRY(run(store, REVOKE_KEY, bind_text(s, 1, id) && bind_number(s, 2, now_epoch_s), &changed));
+    return changed ? OK : ERR_NOT_FOUND;
 }
 
 enum err store_revoke_key(struct store *store, struct slice id, uint64_t now_epoch_s)
@@ -90,40 +127,43 @@ enum err store_revoke_key(struct store *store, struct slice id, uint64_t now_epo
     /* Zero is the mark of a live key; a broken clock must not leave one behind. */
     if (now_epoch_s == 0)
         now_epoch_s = 1;
-    pthread_mutex_lock(&store->turn);
-    sqlite3_stmt *s = store->statements[REVOKE_KEY];
-    int changed = 0;
-    enum err err =
-        run(store, REVOKE_KEY, bind_text(s, 1, id) && bind_number(s, 2, now_epoch_s), &changed);
-    pthread_mutex_unlock(&store->turn);
-    return err == OK && changed == 0 ? ERR_NOT_FOUND : err;
+    enum err taken = take_turn_to_write(store);
+    enum err err = taken == OK ? revoke(store, id, now_epoch_s) : taken;
+    give_turn(store, taken);
+    return err;
 }
 
 static enum err touch(struct store *store, struct slice id, uint64_t last_used_epoch_s)
 {
-    sqlite3_stmt *s = store->statements[TOUCH_KEY];
+    sqlite3_stmt *s = store->database.statements[TOUCH_KEY];
     return run(store, TOUCH_KEY, bind_text(s, 1, id) && bind_number(s, 2, last_used_epoch_s), NULL);
 }
 
 enum err store_touch_key(struct store *store, struct slice id, uint64_t last_used_epoch_s)
 {
-    pthread_mutex_lock(&store->turn);
-    enum err err = touch(store, id, last_used_epoch_s);
-    pthread_mutex_unlock(&store->turn);
+    enum err taken = take_turn_to_write(store);
+    enum err err = taken == OK ? touch(store, id, last_used_epoch_s) : taken;
+    give_turn(store, taken);
     return err;
 }
 
-enum err store_touch_keys(struct store *store, const struct key_use *uses, size_t count)
+static enum err touch_all(struct store *store, const struct key_use *uses, size_t count)
 {
-    pthread_mutex_lock(&store->turn);
     enum err err = run(store, BEGIN, true, NULL);
     for (size_t i = 0; i < count && err == OK; i++)
         err = touch(store, slice_make(uses[i].id, sizeof uses[i].id), uses[i].last_used_epoch_s);
     if (err == OK)
         err = run(store, COMMIT, true, NULL);
-    if (!sqlite3_get_autocommit(store->db) && run(store, ROLLBACK, true, NULL) != OK)
+    if (!sqlite3_get_autocommit(store->database.db) && run(store, ROLLBACK, true, NULL) != OK)
         err = ERR_STORE;
-    pthread_mutex_unlock(&store->turn);
+    return err;
+}
+
+enum err store_touch_keys(struct store *store, const struct key_use *uses, size_t count)
+{
+    enum err taken = take_turn_to_write(store);
+    enum err err = taken == OK ? touch_all(store, uses, count) : taken;
+    give_turn(store, taken);
     return err;
 }
 
@@ -166,11 +206,12 @@ static enum err read_row(sqlite3_stmt *s, struct stored_key *key)
 static enum err each_row(struct store *store, enum statement which, bool bound, store_key_fn *each,
                          void *context, unsigned *rows)
 {
-    sqlite3_stmt *s = store->statements[which];
+    sqlite3_stmt *s = store->database.statements[which];
     enum err err = bound ? OK : ERR_STORE;
     *rows = 0;
     while (err == OK) {
         int result = sqlite3_step(s);
+        store_note(store, result);
         if (result == SQLITE_DONE)
             break;
         struct stored_key key = {0};
@@ -188,7 +229,7 @@ enum err store_each_key_after(struct store *store, uint64_t number, store_key_fn
 {
     pthread_mutex_lock(&store->turn);
     unsigned rows;
-    bool bound = bind_number(store->statements[LIST_KEYS], 1, number);
+    bool bound = bind_number(store->database.statements[LIST_KEYS], 1, number);
     enum err err = each_row(store, LIST_KEYS, bound, each, context, &rows);
     pthread_mutex_unlock(&store->turn);
     return err;
@@ -203,7 +244,7 @@ enum err store_find_key(struct store *store, struct slice id, store_key_fn *each
 {
     pthread_mutex_lock(&store->turn);
     unsigned rows;
-    bool bound = bind_text(store->statements[FIND_KEY], 1, id);
+    bool bound = bind_text(store->database.statements[FIND_KEY], 1, id);
     enum err err = each_row(store, FIND_KEY, bound, each, context, &rows);
     pthread_mutex_unlock(&store->turn);
     return err == OK && rows == 0 ? ERR_NOT_FOUND : err;
@@ -213,9 +254,8 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
-    for (unsigned i = 0; i < STATEMENT_COUNT; i++)
-        sqlite3_finalize(store->statements[i]);
-    sqlite3_close(store->db);
+    database_close(&store->database);
     pthread_mutex_destroy(&store->turn);
+    free(store->path);
     free(store);
 }

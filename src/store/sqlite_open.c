@@ -25,6 +25,7 @@ struct opening {
     const char *path;
     struct faults *faults;
     sqlite3 *db;
+    struct stat file;
     char directory[PATH_MAX];
     int directory_fd;
 };
@@ -175,25 +176,21 @@ static enum err make(struct opening *o)
     return err;
 }
 
-/* Looks before SQLite does: a file that is not ours is not even opened. `*missing`: make one. */
-static enum err check_file(struct opening *o, bool *missing)
+/* Looks before SQLite does: a file that is not ours is not even opened. */
+static enum err check_file(struct opening *o)
 {
-    struct stat st;
-    *missing = false;
-    if (lstat(o->path, &st) < 0) {
-        *missing = errno == ENOENT;
-        return *missing ? OK : refuse(o, "the database cannot be read", strerror(errno));
-    }
-    if (!S_ISREG(st.st_mode))
+    if (lstat(o->path, &o->file) < 0)
+        return refuse(o, "the database cannot be read", strerror(errno));
+    if (!S_ISREG(o->file.st_mode))
         return refuse(o, "the database is not a regular file", NULL);
-    if (st.st_size == 0)
+    if (o->file.st_size == 0)
         return refuse(o,
                       "the database is empty, so its content has been lost: restore a backup, or "
                       "remove the file to start anew",
                       NULL);
-    if (st.st_mode & (S_IWGRP | S_IWOTH))
+    if (o->file.st_mode & (S_IWGRP | S_IWOTH))
         return refuse(o, "others may write to the database: make its mode 0600", NULL);
-    if (st.st_mode & (S_IRGRP | S_IROTH))
+    if (o->file.st_mode & (S_IRGRP | S_IROTH))
         faults_warn(o->faults, o->path, 0, "store.url",
                     "others may read the database: make its mode 0600");
     return OK;
@@ -232,18 +229,34 @@ static enum err use_wal(const struct opening *o)
     return OK;
 }
 
-static enum err open_all(struct opening *o, struct store *store)
+static enum err open_existing(struct opening *o, struct database *database)
 {
-    bool missing;
-    TRY(check_file(o, &missing));
-    if (missing)
-        TRY(make(o));
     TRY(connect_to(o, o->path));
     TRY(check_content(o));
     TRY(use_wal(o));
     TRY(migrate(o));
-    store->db = o->db;
-    return store_prepare_all(store) ? OK : refuse_sql(o, "the database has not the expected form");
+    database->db = o->db;
+    return database_prepare(database) ? OK
+                                      : refuse_sql(o, "the database has not the expected form");
+}
+
+enum err database_open(const char *path, struct database *database, struct stat *file,
+                       struct faults *faults)
+{
+    struct opening o = {.path = path, .faults = faults, .directory_fd = -1};
+    TRY(check_file(&o));
+    if (file->st_ino && (file->st_dev != o.file.st_dev || file->st_ino != o.file.st_ino))
+        return refuse(&o, "another file stands in the database's place", NULL);
+    enum err err = open_existing(&o, database);
+    database->db = o.db;
+    *file = o.file;
+    return err;
+}
+
+static enum err make_if_missing(struct opening *o)
+{
+    struct stat st;
+    return lstat(o->path, &st) < 0 && errno == ENOENT ? make(o) : OK;
 }
 
 static enum err open_directory(struct opening *o)
@@ -259,6 +272,18 @@ static enum err open_directory(struct opening *o)
                : OK;
 }
 
+static enum err open_store(struct opening *o, struct store *store)
+{
+    store->path = strdup(o->path);
+    if (!store->path)
+        return ERR_MEMORY;
+    TRY(open_directory(o));
+    TRY(make_if_missing(o));
+    TRY(database_open(o->path, &store->database, &store->file, o->faults));
+    store_watch_checkpoints(store);
+    return OK;
+}
+
 enum err store_open(const char *path, struct store **opened, struct faults *faults)
 {
     struct opening o = {.path = path, .faults = faults, .directory_fd = -1};
@@ -267,12 +292,9 @@ enum err store_open(const char *path, struct store **opened, struct faults *faul
     if (!store)
         return ERR_MEMORY;
     pthread_mutex_init(&store->turn, NULL);
-    enum err err = open_directory(&o);
-    if (err == OK)
-        err = open_all(&o, store);
+    enum err err = open_store(&o, store);
     if (o.directory_fd >= 0)
         close(o.directory_fd);
-    store->db = o.db;
     if (err == OK)
         *opened = store;
     else

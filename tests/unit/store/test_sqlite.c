@@ -1,66 +1,12 @@
 /* The store keeps what it said it kept, and refuses what it cannot trust. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "place.h"
 
-#include <cmocka.h>
-
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "store/migrations.h"
-#include "store/store.h"
-
-struct place {
-    char directory[64], path[96];
-};
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *walk)
-{
-    (void)st, (void)kind, (void)walk;
-    return remove(path);
-}
-
-static int make_place(void **state)
-{
-    struct place *place = calloc(1, sizeof *place);
-    strcpy(place->directory, "/tmp/test_store_XXXXXX");
-    assert_non_null(mkdtemp(place->directory));
-    snprintf(place->path, sizeof place->path, "%s/keys.db", place->directory);
-    *state = place;
-    return 0;
-}
-
-static int remove_place(void **state)
-{
-    struct place *place = *state;
-    nftw(place->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(place);
-    return 0;
-}
-
-static struct store *open_good(const struct place *place)
-{
-    struct store *store;
-    AUTO(faults) faults = {0};
-    AUTO(buffer) text = BUFFER_MAX(4096);
-    enum err err = store_open(place->path, &store, &faults);
-    faults_print(&faults, &text);
-    if (err != OK)
-        print_message("%s", buffer_text_of(&text));
-    assert_int_equal(err, OK);
-    assert_int_equal(faults.count, 0);
-    return store;
-}
 
 /* Opening fails, and the sentence has `word` in it. */
 static void assert_refused(const struct place *place, const char *word)
@@ -73,44 +19,6 @@ static void assert_refused(const struct place *place, const char *word)
     if (!strstr(faults.list[0].sentence, word))
         print_message("said: %s\n", faults.list[0].sentence);
     assert_non_null(strstr(faults.list[0].sentence, word));
-}
-
-static struct stored_key sample(const char *id, unsigned char digest)
-{
-    struct stored_key key = {.id = slice_of(id),
-                             .name = SLICE("a name with ' and \" and \xc3\xa9"),
-                             .owner = SLICE("x'); DROP TABLE api_keys; --"),
-                             .permissions = 0x203,
-                             .models_json = SLICE("[\"m\"]"),
-                             .created_epoch_s = 1700000000,
-                             .expires_epoch_s = 1800000000,
-                             .last_used_epoch_s = 7};
-    memset(key.secret_sha256, digest, sizeof key.secret_sha256);
-    return key;
-}
-
-struct seen {
-    unsigned count, stop_after;
-    char ids[8][13];
-    uint64_t revoked[8], used[8], numbers[8];
-    struct stored_key last;
-    char name[64], owner[64], models[64];
-};
-
-static enum err note(void *context, const struct stored_key *key)
-{
-    struct seen *seen = context;
-    unsigned at = seen->count++;
-    assert_true(at < 8);
-    memcpy(seen->ids[at], key->id.ptr, 12);
-    seen->revoked[at] = key->revoked_epoch_s;
-    seen->used[at] = key->last_used_epoch_s;
-    seen->numbers[at] = key->number;
-    seen->last = *key;
-    snprintf(seen->name, sizeof seen->name, "%.*s", SLICE_ARG(key->name));
-    snprintf(seen->owner, sizeof seen->owner, "%.*s", SLICE_ARG(key->owner));
-    snprintf(seen->models, sizeof seen->models, "%.*s", SLICE_ARG(key->models_json));
-    return seen->count == seen->stop_after ? ERR_LIMIT : OK;
 }
 
 static void keys_survive_reopening_with_every_field(void **state)
@@ -395,8 +303,6 @@ static void migrations_are_numbered_from_one_without_gaps(void **state)
     }
     assert_int_equal(migration_latest(), expected - 1);
 }
-
-#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, remove_place)
 
 int main(void)
 {
