@@ -55,6 +55,8 @@ static void *work(void *argument)
     for (struct job *job; (job = next_job(queue, &wanted));) {
         if (wanted)
             job->run(job);
+        else if (job->drop)
+            job->drop(job);
         job->message.deliver = deliver_done;
         loop_post(job->home, &job->message);
     }

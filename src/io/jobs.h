@@ -15,6 +15,7 @@ enum lane {
  * owner keeps the job where it is until `done` was called. */
 struct job {
     void (*run)(struct job *job);
+    void (*drop)(struct job *job); /* in its stead, when the pool ends before; may be NULL */
     void (*done)(struct job *job);
     struct loop *home;
     struct list link;
