@@ -18,7 +18,7 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 deps: ## installs what every other target needs
-	@tools/deps build test fuzz lint bench
+	@tools/deps build test soak fuzz lint bench
 
 build: ## an optimised, hardened build/sallyport
 	@tools/deps build
@@ -31,9 +31,10 @@ run: build ## builds and starts the demo
 test: test-build ## every test that a change must keep
 	@tests/run
 
-# The long forms of the fault tests, and the wire tests with one event loop and with four.
-soak: test-build ## the long forms of the fault tests, half an hour at most
-	@SALLYPORT_SOAK=1 tests/run faults
+# The long forms of the fault and differential tests, and the wire tests with one event loop and with four.
+soak: test-build ## the long forms of the tests, an hour at most
+	@tools/deps soak
+	@SALLYPORT_SOAK=1 tests/run faults differential
 	@SALLYPORT_WORKERS=1 tests/run wire
 	@SALLYPORT_WORKERS=4 tests/run wire
 

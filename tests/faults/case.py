@@ -1,6 +1,7 @@
 """What the fault tests share: which gateway they run, the control socket spoken to directly, the gauges
 of /metrics, and the few oracles that hold even where calls fail."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -91,8 +92,8 @@ class Guarded(Gateway):
         return path.read_text(errors="replace") if path.exists() else ""
 
     def integrity(self):
-        path = self.folder / "store.db"
-        with sqlite3.connect(path) as database:
+        # Closed at once: the next start has to read the log as after a crash, not go by our index of it.
+        with contextlib.closing(sqlite3.connect(self.folder / "store.db")) as database:
             return database.execute("PRAGMA integrity_check").fetchone()[0]
 
 

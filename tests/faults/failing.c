@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <openssl/crypto.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -20,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* In the order of CLASSES in plan.py. */
@@ -36,24 +38,28 @@ enum class {
     OPEN,
     SQL,
     DISK,
+    FSYNC,
     RESOLVE,
+    CRYPTO,
     CLASS_COUNT
 };
 
 /* The shared file: one of these for each class. */
 struct plan {
-    _Atomic int64_t left;   /* the how-manieth call from now fails; 0: none */
-    _Atomic int64_t error;  /* with this errno or SQLite code; 0: the class's own */
-    _Atomic int64_t calls;  /* made since the plan was written */
-    _Atomic int64_t failed; /* 1 when the call came */
+    _Atomic int64_t left;    /* the how-manieth call from now fails; 0: none */
+    _Atomic int64_t error;   /* with this errno or SQLite code; 0: the class's own */
+    _Atomic int64_t calls;   /* made since the plan was written */
+    _Atomic int64_t failed;  /* 1 when the call came */
+    _Atomic int64_t lasting; /* 1: and every further one fails too */
+    _Atomic int64_t held;    /* calls do not return while this is 1 */
 };
 
 static const int own_error[CLASS_COUNT] = {
-    [MEMORY] = ENOMEM,     [RECEIVE] = ECONNRESET,  [SEND] = EPIPE,
-    [ACCEPT] = EMFILE,     [CONNECT] = ENETUNREACH, [SOCKET] = EMFILE,
-    [WATCH] = ENOMEM,      [WRITE] = ENOSPC,        [READ] = EIO,
-    [OPEN] = EMFILE,       [SQL] = SQLITE_FULL,     [DISK] = EIO,
-    [RESOLVE] = EAI_AGAIN,
+    [MEMORY] = ENOMEM, [RECEIVE] = ECONNRESET,  [SEND] = EPIPE,
+    [ACCEPT] = EMFILE, [CONNECT] = ENETUNREACH, [SOCKET] = EMFILE,
+    [WATCH] = ENOMEM,  [WRITE] = ENOSPC,        [READ] = EIO,
+    [OPEN] = EMFILE,   [SQL] = SQLITE_FULL,     [DISK] = EIO,
+    [FSYNC] = EIO,     [RESOLVE] = EAI_AGAIN,   [CRYPTO] = ENOMEM,
 };
 
 static struct plan *plans;
@@ -65,11 +71,15 @@ static bool fails(enum class class, int *error)
         return false;
     struct plan *plan = &plans[class];
     atomic_fetch_add_explicit(&plan->calls, 1, memory_order_relaxed);
+    while (atomic_load_explicit(&plan->held, memory_order_relaxed))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     if (atomic_load_explicit(&plan->left, memory_order_relaxed) <= 0 ||
         atomic_fetch_sub(&plan->left, 1) != 1)
         return false;
     int64_t wanted = atomic_load(&plan->error);
     *error = wanted ? (int)wanted : own_error[class];
+    if (atomic_load(&plan->lasting))
+        atomic_store(&plan->left, 1);
     atomic_store(&plan->failed, 1);
     return true;
 }
@@ -83,10 +93,10 @@ static bool fails_errno(enum class class)
     return true;
 }
 
-static bool is_file(int fd)
+static bool is_kind(int fd, mode_t kind)
 {
     struct stat status;
-    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == kind;
 }
 
 #define REAL(type, name, ...)                                                                      \
@@ -198,6 +208,17 @@ int __wrap_socket(int domain, int type, int protocol)
     return fails_errno(SOCKET) ? -1 : __real_socket(domain, type, protocol);
 }
 
+/* What OpenSSL's library calls for a socket. The gateway's own come by here as well, from below. */
+ssize_t read(int fd, void *bytes, size_t size)
+{
+    return is_kind(fd, S_IFSOCK) && fails_errno(RECEIVE) ? -1 : syscall(SYS_read, fd, bytes, size);
+}
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    return is_kind(fd, S_IFSOCK) && fails_errno(SEND) ? -1 : syscall(SYS_write, fd, bytes, size);
+}
+
 int __wrap_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
 {
     if (what == EPOLL_CTL_ADD && fails_errno(WATCH))
@@ -223,12 +244,12 @@ REAL(int, openat64, int folder, const char *path, int flags, ...);
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t size)
 {
-    return is_file(fd) && fails_errno(WRITE) ? -1 : __real_write(fd, bytes, size);
+    return is_kind(fd, S_IFREG) && fails_errno(WRITE) ? -1 : __real_write(fd, bytes, size);
 }
 
 ssize_t __wrap_read(int fd, void *bytes, size_t size)
 {
-    return is_file(fd) && fails_errno(READ) ? -1 : __real_read(fd, bytes, size);
+    return is_kind(fd, S_IFREG) && fails_errno(READ) ? -1 : __real_read(fd, bytes, size);
 }
 
 static mode_t mode_of(int flags, va_list args)
@@ -269,12 +290,12 @@ int __wrap_sqlite3_step(sqlite3_stmt *statement)
  * these two from the program, which comes before libc. */
 int fsync(int fd)
 {
-    return fails_errno(DISK) ? -1 : (int)syscall(SYS_fsync, fd);
+    return fails_errno(FSYNC) ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
 int fdatasync(int fd)
 {
-    return fails_errno(DISK) ? -1 : (int)syscall(SYS_fdatasync, fd);
+    return fails_errno(FSYNC) ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 
 static ssize_t disk_write(int fd, const void *bytes, size_t size, off_t offset)
@@ -300,6 +321,33 @@ static void take_over_disk(void)
         abort();
 }
 
+/* --- OpenSSL's memory ---------------------------------------------------------------------------
+ */
+
+static void *crypto_malloc(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return fails_errno(CRYPTO) ? NULL : __real_malloc(size);
+}
+
+static void *crypto_realloc(void *memory, size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return fails_errno(CRYPTO) ? NULL : __real_realloc(memory, size);
+}
+
+static void crypto_free(void *memory, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(memory);
+}
+
+static void take_over_crypto(void)
+{
+    if (!CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free))
+        abort();
+}
+
 /* The commands that the tests run have no plan, and are left alone. */
 __attribute__((constructor)) static void begin(void)
 {
@@ -316,5 +364,6 @@ __attribute__((constructor)) static void begin(void)
     }
     close(fd);
     take_over_disk();
+    take_over_crypto();
     plans = memory;
 }

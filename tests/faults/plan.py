@@ -1,11 +1,11 @@
-"""The plan that failing.c follows: a shared file with four numbers for each class of calls."""
+"""The plan that failing.c follows: a shared file with six numbers for each class of calls."""
 
 import mmap
 import struct
 
 CLASSES = ["memory", "receive", "send", "accept", "connect", "socket", "watch", "write", "read", "open",
-           "sql", "disk", "resolve"]
-ROW = struct.Struct("=qqqq")  # left, error, calls, failed
+           "sql", "disk", "fsync", "resolve", "crypto"]
+ROW = struct.Struct("=qqqqqq")  # left, error, calls, failed, lasting, held
 
 
 class Plan:
@@ -15,22 +15,31 @@ class Plan:
         with path.open("r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 0)
 
-    def at(self, name):
-        return ROW.size * CLASSES.index(name)
+    def at(self, name, number=0):
+        return ROW.size * CLASSES.index(name) + 8 * number
 
-    def fail(self, name, nth, error=0):
-        """The `nth` call of the class from now on fails, with `error` or what the class has."""
+    def row(self, name):
+        return ROW.unpack_from(self.memory, self.at(name))
+
+    def fail(self, name, nth, error=0, lasting=False):
+        """The `nth` call of the class from now on fails, with `error` or what the class has; when it is
+        `lasting`, so does every later one."""
         # `left` last: it is what the gateway looks at.
-        struct.pack_into("=qqq", self.memory, self.at(name) + 8, error, 0, 0)
+        struct.pack_into("=qqqq", self.memory, self.at(name, 1), error, 0, 0, lasting)
         struct.pack_into("=q", self.memory, self.at(name), nth)
 
     def stop(self, name):
         """No further call fails. True when one did."""
+        struct.pack_into("=q", self.memory, self.at(name, 4), 0)
         struct.pack_into("=q", self.memory, self.at(name), 0)
         return self.failed(name)
 
+    def hold(self, name, held=True):
+        """Calls of the class do not return until it is held no more."""
+        struct.pack_into("=q", self.memory, self.at(name, 5), held)
+
     def failed(self, name):
-        return bool(ROW.unpack_from(self.memory, self.at(name))[3])
+        return bool(self.row(name)[3])
 
     def calls(self, name):
-        return ROW.unpack_from(self.memory, self.at(name))[2]
+        return self.row(name)[2]

@@ -4,6 +4,8 @@ spins meanwhile, and all is well again when there is room, without a restart."""
 import json
 import os
 import pathlib
+import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -16,6 +18,7 @@ from tools.upstream import wait_until
 
 WINDOW_S = 1.0  # in which the processor's time is measured
 BUSY_SHARE = 0.2
+LEFT = 20  # descriptors
 
 
 class Busy:
@@ -25,47 +28,70 @@ class Busy:
         self.assertLess(self.gateway.cpu_s() - before, BUSY_SHARE * WINDOW_S, "it spins")
 
 
-class FewDescriptors(Guarded):
-    before = ("prlimit", "--nofile=64:64")
+class Descriptors(Busy):
+    """The limit comes down while the gateway runs, below what it made sure of at its start."""
 
+    def setUp(self):
+        super().setUp()
+        pid = self.gateway.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        used = max(int(number) for number in os.listdir(f"/proc/{pid}/fd"))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + LEFT, before[1]))
+        self.addCleanup(resource.prlimit, pid, resource.RLIMIT_NOFILE, before)
+        self.said = len(self.gateway.log_text())
 
-class Descriptors(Busy, FaultCase):
-    make = FewDescriptors
-
-    def exhaust(self):
-        clients = [self.client() for _ in range(100)]
-        wait_until(lambda: "no descriptor is left" in self.gateway.log_text(), "the limit")
+    def exhaust(self, beginning=b""):
+        """A hundred clients that have sent this."""
+        clients = []
+        for _ in range(100):
+            client = self.client()
+            self.addCleanup(client.close)
+            client.send(beginning)
+            clients.append(client)
+        wait_until(lambda: "no descriptor is left" in self.gateway.log_text()[self.said:], "the limit")
         return clients
 
-    def test_they_run_out_and_come_back(self):
-        first = self.client()
-        self.addCleanup(first.close)
-        self.assertEqual(first.ask(request("GET", "/livez")).status, 200)
+
+class WaitingClients(Descriptors, FaultCase):
+    def test_they_make_room(self):
         clients = self.exhaust()
         self.assert_not_spinning()
+        self.assertEqual(clients[-1].ask(request("GET", "/livez")).status, 200)
+        with self.client() as late:
+            response = self.outcome(chat_request(self.key), late)
+            self.assertNotEqual(response, CLOSED)
+            if response.status != 200:
+                self.assert_refusal(response, (502, 503))
 
-        # Who is connected is answered, or told that there is no way upstream.
-        self.assertEqual(first.ask(request("GET", "/livez")).status, 200)
-        response = self.outcome(chat_request(self.key), first)
-        self.assertNotEqual(response, CLOSED)
-        if response.status != 200:
-            self.assert_refusal(response, (502, 503))
+
+class ServedClients(Descriptors, FaultCase):
+    def test_they_stay(self):
+        whole = chat_request(self.key)
+        clients = self.exhaust(whole[:-1])
+        closed, _, _ = select.select([client.sock for client in clients], [], [], 0)
+        served = [client for client in clients if client.sock not in closed]
+        self.assertGreater(len(served), LEFT // 2)
+        self.assert_not_spinning()
 
         # A configuration that cannot be read changes nothing; a command waits for its turn.
-        said = len(self.gateway.log_text())
         self.gateway.signal(signal.SIGHUP)
-        wait_until(lambda: "reloaded" in self.gateway.log_text()[said:], "a word on the reload")
+        wait_until(lambda: "reloaded" in self.gateway.log_text()[self.said:], "a word on the reload")
         made = []
         command = threading.Thread(target=lambda: made.append(self.gateway.create("late")))
         command.start()
 
+        # Who is connected is answered, or told that there is no way upstream.
+        response = self.outcome(whole[-1:], served[0])
+        self.assertNotEqual(response, CLOSED)
+        if response.status != 200:
+            self.assert_refusal(response, (502, 503))
+
         # Those that wait in the queue are served when there is room.
-        last = self.client()
-        last.send(request("GET", "/livez"))
-        for client in clients:
-            client.close()
-        self.assertEqual(last.read().status, 200)
-        last.close()
+        with self.client() as last:
+            last.send(request("GET", "/livez"))
+            for client in clients:
+                client.close()
+            self.assertEqual(last.read().status, 200)
         command.join(20)
         self.assertEqual(len(made), 1)
         self.assertEqual(self.chat(key=made[0]["key"]).status, 200)
@@ -108,8 +134,8 @@ class SmallDisk(Guarded):
         return (self.small / "app.log").read_text(errors="replace")
 
     def fill(self):
-        """To the last byte."""
-        with open(self.small / "filler", "wb", buffering=0) as file:
+        """To the last byte, also what was given back since the last time."""
+        with open(self.small / "filler", "ab", buffering=0) as file:
             piece = bytes(4096)
             try:
                 while piece:
@@ -153,6 +179,7 @@ class Disk(Busy, FaultCase):
             # What the store cannot keep is not done, and said not to be.
             made, refused = self.until_refused()
             self.assertIn("nothing was changed", refused["message"])
+            self.gateway.fill()  # the write-ahead log was emptied
             refusal = self.gateway.control("key_revoke", id=kept["id"])
             self.assertFalse(refusal["ok"], refusal)
             self.assertIn("nothing was changed", refusal["message"])

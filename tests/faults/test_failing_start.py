@@ -62,7 +62,7 @@ class Start(unittest.TestCase, metaclass=RowsType):
         self.stop()
         return calls
 
-    @rows({name: name for name in ["memory", "open", "read", "socket", "watch", "sql", "disk"]})
+    @rows({name: name for name in ["memory", "open", "read", "socket", "watch", "sql", "disk", "fsync"]})
     def failure(self, name):
         calls = self.count(name)
         step = max(1, calls // SAMPLES)

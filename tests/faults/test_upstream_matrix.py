@@ -4,41 +4,12 @@ the answer has begun for the client there is a refusal; after that the client se
 
 import concurrent.futures
 
+from breaking import PLACES, Breaking, cut, parts_of
 from case import CLOSED, FaultCase
 from tools import upstream as answers
 from tools.case import rows
 from tools.client import chat_request, request
 
-TEXT = b'{"id": "c", "choices": [{"index": 0, "message": {"role": "assistant", "content": "fine"}}]}'
-EVENTS = answers.delta("one"), answers.delta("two") + answers.DONE
-
-
-def plain(framing):
-    head = answers.answer_head()
-    if framing == "length":
-        return head + b"Content-Length: %d\r\n\r\n" % len(TEXT), TEXT[:40], TEXT[40:]
-    if framing == "chunks":
-        return (head + b"Transfer-Encoding: chunked\r\n\r\n", answers.chunk(TEXT[:40]),
-                answers.chunk(TEXT[40:]) + b"0\r\n\r\n")
-    return head + b"Connection: close\r\n\r\n", TEXT[:40], TEXT[40:]
-
-
-def streamed(framing):
-    head = answers.answer_head(content_type="text/event-stream")
-    if framing == "chunks":
-        return (head + b"Transfer-Encoding: chunked\r\n\r\n", answers.chunk(EVENTS[0]),
-                answers.chunk(EVENTS[1]) + b"0\r\n\r\n")
-    return head + b"Connection: close\r\n\r\n", *EVENTS
-
-
-def cut(parts, place):
-    """The bytes that come before the fault."""
-    head, first, rest = parts
-    return {"before the head": b"", "mid head": head[:len(head) // 2], "after the head": head,
-            "mid body": head + first, "after the end": head + first + rest}[place]
-
-
-PLACES = ["before the head", "mid head", "after the head", "mid body", "after the end"]
 SILENT = "it falls silent"
 FAULTS = {
     "it closes": lambda piece: answers.raw(piece),
@@ -72,7 +43,7 @@ MATRIX = {
     if expected(kind, framing, place, fault)}
 
 
-class Matrix(FaultCase):
+class Matrix(Breaking, FaultCase):
     upstream_members = {"first_byte_timeout": "1s", "read_timeout": "1s", "connect_timeout": "1s",
                         "send_timeout": "1s"}
 
@@ -101,8 +72,7 @@ class Matrix(FaultCase):
         self.assertEqual(self.chat().status, 200)
 
     def one(self, kind, framing, place, fault):
-        parts = (plain if kind == "plain" else streamed)(framing)
-        piece = cut(parts, place)
+        piece = cut(parts_of(kind, framing), place)
         model = self.upstream.on(f"{kind} {framing} {place} {fault}", FAULTS[fault](piece))
         members = {"stream": True} if kind == "streamed" else {}
         response = self.outcome(chat_request(self.key, model, **members))
@@ -112,21 +82,6 @@ class Matrix(FaultCase):
         faulty = next(r for r in self.upstream.requests if r.model() == model).connection
         if fault in (SILENT, "it talks nonsense"):  # else it has gone itself
             self.assertTrue(faulty.closed.wait(10), "the connection is not kept")
-
-    def check(self, response, wanted, kind, to_the_end):
-        good = TEXT if kind == "plain" else b"".join(EVENTS)
-        if isinstance(wanted, int):
-            self.assert_refusal(response, (wanted,))
-            self.assertEqual(response.code(), "UPSTREAM_TIMEOUT" if wanted == 504 else "UPSTREAM_ERROR")
-            return
-        self.assertEqual(response.status, 200, response)
-        self.assertEqual(response.complete, wanted == "whole", response)
-        if wanted == "whole":
-            self.assertEqual(response.body, good if to_the_end is None else to_the_end)
-        elif kind == "streamed":
-            self.assertIn(b'data: {"error"', response.body)
-            self.assertNotIn(b"[DONE]", response.body.replace(to_the_end or b"", b""))
-            self.assertNotIn(b"nonsense", response.body)
 
     def tearDown(self):
         self.assert_at_rest()

@@ -1,0 +1,92 @@
+"""One call of the gateway fails, then the next one: the loop that goes through them, and what a request may
+come to meanwhile."""
+
+import errno
+
+from case import CLOSED, Failing, FaultCase
+from tools.client import chat_request, request
+
+CALLS_MAX = 600     # of one class within one scenario; more would be a loop without end
+CRYPTO_MAX = 10_000  # OpenSSL takes its memory in small pieces
+REFUSALS = (500, 502, 503, 504)
+SOCKETS = ["receive", "send", "accept", "watch"]
+LARGE = "x" * 200_000
+
+
+def named(scenarios):
+    """Rows of (scenario, class of calls, error; 0: the class's own)."""
+    table = {}
+    for scenario, classes in scenarios.items():
+        for one in classes:
+            name, error = one if isinstance(one, tuple) else (one, 0)
+            label = f"{scenario}: {name} {errno.errorcode[error]}" if error else f"{scenario}: {name}"
+            table[label] = (scenario, name, error)
+    return table
+
+
+class CallCase(FaultCase):
+    make = Failing
+
+    @classmethod
+    def set_up(cls):
+        # The first connection is with the first worker, so that those of the tests go to the second,
+        # which takes a message between the two.
+        cls.first = cls.gateway.client()
+        cls.first.ask(request("GET", "/livez"))
+        cls.good = {name: scenario(cls()).body for name, scenario in cls.answered.items()}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.first.close()
+        super().tearDownClass()
+
+    def each(self, name, error, act, step=1):
+        """Calls `act` with the first, second, ... call failing, or every `step`th, until none does. `act`
+        is given a function that begins this, and one that ends it."""
+        plan = self.gateway.plan
+        for nth in range(1, CRYPTO_MAX if name == "crypto" else CALLS_MAX, step):
+            with self.subTest(call=nth):
+                try:
+                    act(lambda: plan.fail(name, nth, error), lambda: plan.stop(name))
+                finally:
+                    came = plan.stop(name)
+                    self.assertIsNone(self.gateway.process.poll(), self.gateway.tail())
+                self.assertEqual(self.chat().status, 200, "the next request")
+            if not came:
+                break
+        else:
+            self.fail("there is no end to the calls")
+        self.assertGreater(nth, 1, f"no {name} call was made")
+
+    def setUp(self):
+        self.assertEqual(self.chat().status, 200)
+
+    def tearDown(self):
+        self.assert_at_rest()
+
+    # What a request may come to.
+
+    answered = {
+        "a chat": lambda self: self.outcome(chat_request(self.key)),
+        "a large chat": lambda self: self.outcome(chat_request(self.key, content=LARGE)),
+        "a stream": lambda self: self.outcome(chat_request(self.key, stream=True)),
+        "a list of models": lambda self: self.outcome(request(path="/v1/models", key=self.key)),
+        "metrics": lambda self: self.outcome(request(path="/metrics/prometheus", key=self.gateway.monitor)),
+    }
+
+    def right(self, scenario, response):
+        if response == CLOSED or not response.complete:
+            return
+        if response.status == 200:
+            if scenario != "metrics":
+                self.assertEqual(response.body, self.good[scenario])
+        else:
+            self.assert_refusal(response, REFUSALS)
+
+    def answered_or_refused(self, scenario, name, error, step=1):
+        def act(begin, end):
+            begin()
+            response = self.answered[scenario](self)
+            end()
+            self.right(scenario, response)
+        self.each(name, error, act, step)
