@@ -24,6 +24,7 @@ class Site:
     def __init__(self, directory, upstream, key_count):
         self.directory, self.upstream = directory, upstream
         self.keys_file, self.wrong_keys_file = directory / "keys", directory / "wrong-keys"
+        self.certificate, self.certificate_key = make_certificate(directory)
         self.keys = self.make_keys("store", key_count, self.keys_file)
         # Well formed keys that no gateway knows: those of another store.
         self.make_keys("other-store", 50, self.wrong_keys_file)
@@ -45,6 +46,19 @@ class Site:
         return keys
 
 
+def make_certificate(directory):
+    """For TLS, the same for all gateways: ECDSA on P-256, what most servers have today. HAProxy wants both
+    parts in one file, which is no matter to the others."""
+    certificate, key = directory / "certificate.pem", directory / "certificate-key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+               "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"openssl req: {done.stderr.strip()}")
+    certificate.write_text(certificate.read_text() + key.read_text())
+    return certificate, key
+
+
 def filled(template, values):
     text = (BENCH / template).read_text()
     for name, value in values.items():
@@ -52,35 +66,39 @@ def filled(template, values):
     return text
 
 
-def relay(site, _directory, port):
+def relay(site, _directory, port, _tls):
     return [site.directory / "relay", port, site.upstream]
 
 
 def nginx_with(body_buffer):
-    def start(site, directory, port):
+    def start(site, directory, port, tls):
         user = f"{getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name}"
         (directory / "nginx.conf").write_text(filled("nginx.conf.in", {
             "USER": user, "KEYS": site.directory / "nginx-keys.map", "DIR": directory, "PORT": port,
-            "UPSTREAM": site.upstream, "BODY_BUFFER": body_buffer}))
+            "UPSTREAM": site.upstream, "BODY_BUFFER": body_buffer, "TLS": "ssl http2 " if tls else "",
+            "CERTIFICATE": f"ssl_certificate {site.certificate}; ssl_certificate_key {site.certificate_key}; "
+                           "ssl_protocols TLSv1.2 TLSv1.3;" if tls else ""}))
         return [nginx_program(), "-p", directory, "-c", directory / "nginx.conf", "-e",
                 directory / "nginx-error.log"]
     return start
 
 
-def haproxy(site, directory, port):
+def haproxy(site, directory, port, tls):
     (directory / "haproxy.cfg").write_text(filled("haproxy.cfg.in", {
         "KEYS": site.directory / "haproxy-keys.map", "DIR": directory, "PORT": port,
-        "UPSTREAM": site.upstream}))
+        "UPSTREAM": site.upstream, "TLS": f" ssl crt {site.certificate} alpn h2,http/1.1" if tls else ""}))
     return [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", directory / "haproxy.cfg"]
 
 
 def sallyport_with(auth, ip, key, access_log):
-    def start(site, directory, port):
+    def start(site, directory, port, tls):
         shutil.copytree(site.directory / "store", directory / "store")
         config = directory / "sallyport.toml"
         config.write_text(filled("sallyport.toml.in", {
             "PORT": port, "UPSTREAM": site.upstream, "DIR": directory, "AUTH": auth, "IP": ip, "KEY": key,
-            "ACCESS_LOG": directory / "access.log" if access_log else ""}))
+            "ACCESS_LOG": directory / "access.log" if access_log else "", "TLS": "https://" if tls else "",
+            "CERTIFICATE": f'tls_cert_path = "{site.certificate}"\ntls_key_path = "{site.certificate_key}"'
+                           if tls else ""}))
         return [BINARY, "serve", "--config", config]
     return start
 
@@ -101,8 +119,9 @@ KEYLESS = {"relay", "sallyport, policy off"}
 class Gateway:
     """One that runs. `pid` None: there is no gateway, the load speaks to the upstream."""
 
-    def __init__(self, name, site, port, pid):
+    def __init__(self, name, site, port, pid, tls=False):
         self.name, self.site, self.port, self.pid = name, site, port, pid
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         self.fresh_rss_bytes = settled_rss_bytes(pid) if pid else 0
 
     def keys(self):
@@ -111,8 +130,9 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def running(site, names):
-    """The gateways of these names, each freshly started in a folder of its own; ended at the end."""
+def running(site, names, tls=False):
+    """The gateways of these names, each freshly started in a folder of its own; ended at the end. Those that
+    speak TLS offer HTTP/2 and HTTP/1.1 on the same port."""
     with Processes() as processes:
         gateways = []
         for number, name in enumerate(names):
@@ -123,10 +143,10 @@ def running(site, names):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()
             port = free_port()
-            command = TABLE[name](site, directory, port)
+            command = TABLE[name](site, directory, port, tls)
             with open(directory / "output", "w", encoding="utf-8") as output, \
                     open(site.directory / "errors", "a", encoding="utf-8") as errors:
                 process = processes.start(GATE_CORE, *command, output=output, errors=errors)
             wait_for_port(port, process)
-            gateways.append(Gateway(name, site, port, process.pid))
+            gateways.append(Gateway(name, site, port, process.pid, tls))
         yield gateways

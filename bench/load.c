@@ -15,12 +15,11 @@
  * The hard problem is to be honest about time: a request's clock starts when it was due, not when
  * this program came round to it, so that a slow answer also counts against those that queue behind
  * it. */
+#include "measure.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,6 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -38,7 +36,6 @@ enum {
     OPENING_MAX = 64,      /* connections that are being opened at once */
     EVENTS_TO_BE_READY = 2 /* of each stream */
 };
-#define SECOND_NS UINT64_C(1000000000)
 
 enum mode { RATE, IDLE, STREAM };
 
@@ -53,10 +50,7 @@ struct connection {
     char last; /* the last byte read: an event ends with two line feeds */
 };
 
-/* Requests as they are sent, one per key. */
-static char **requests;
-static size_t *request_lens, request_count;
-
+static struct requests requests;
 static enum mode mode;
 static unsigned connection_count, number, seconds, port;
 static char expected[16]; /* "HTTP/1.1 200" */
@@ -67,39 +61,22 @@ static char read_buffer[READ_BYTES + 1];
 
 static bool measuring;
 static uint64_t sent_count, event_count, start_ns;
-static uint32_t *samples; /* nanoseconds */
-static size_t sample_count, sample_max;
-
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
+static struct samples samples;
 
 static void sample_add(uint64_t ns)
 {
-    if (measuring && sample_count < sample_max)
-        samples[sample_count++] = ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
+    if (measuring)
+        samples_add(&samples, ns);
 }
 
 static void request_send(unsigned index, uint64_t due_ns)
 {
     struct connection *c = &connections[index];
-    size_t which = sent_count++ % request_count;
+    size_t which = sent_count++ % requests.count;
     c->due_ns = due_ns;
     c->busy = true;
-    if (write(c->descriptor, requests[which], request_lens[which]) != (ssize_t)request_lens[which])
+    if (write(c->descriptor, requests.bytes[which], requests.lens[which]) !=
+        (ssize_t)requests.lens[which])
         fail("load: a request could not be written whole: %s", strerror(errno));
 }
 
@@ -261,66 +238,6 @@ static void run_until_end(void)
         turn(end_ns - now);
 }
 
-static int samples_compare(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static double sample_us(unsigned percent)
-{
-    return sample_count ? samples[(sample_count - 1) * percent / 100] / 1000.0 : 0;
-}
-
-static char *file_read(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        fail("load: %s: %s", path, strerror(errno));
-    size_t len = 0, room = 1 << 20;
-    char *text = malloc(room + 1);
-    while (text && (len += fread(text + len, 1, room - len, file)) == room)
-        text = realloc(text, (room *= 2) + 1);
-    if (!text)
-        fail("load: no memory");
-    text[len] = 0;
-    fclose(file);
-    return text;
-}
-
-static void request_add(const char *key, const char *body)
-{
-    char authorization[256] = "";
-    if (key)
-        snprintf(authorization, sizeof(authorization), "Authorization: Bearer %s\r\n", key);
-    requests = realloc(requests, (request_count + 1) * sizeof(*requests));
-    request_lens = realloc(request_lens, (request_count + 1) * sizeof(*request_lens));
-    int len = !requests || !request_lens
-                  ? -1
-                  : asprintf(&requests[request_count],
-                             "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n%s"
-                             "Content-Type: application/json\r\nAccept: application/json\r\n"
-                             "User-Agent: OpenAI/Python 1.0\r\nContent-Length: %zu\r\n\r\n%s",
-                             authorization, strlen(body), body);
-    if (len < 0)
-        fail("load: no memory");
-    request_lens[request_count++] = (size_t)len;
-}
-
-static void requests_make(const char *body_path, const char *keys_path)
-{
-    char *body = file_read(body_path), *rest = NULL;
-    if (strcmp(keys_path, "-") == 0) {
-        request_add(NULL, body);
-    } else {
-        char *keys = file_read(keys_path);
-        for (char *key = strtok_r(keys, "\n", &rest); key; key = strtok_r(NULL, "\n", &rest))
-            request_add(key, body);
-        free(keys);
-    }
-    free(body);
-}
-
 static void arguments_take(char **argv)
 {
     static const char *const modes[] = {"rate", "idle", "stream"};
@@ -333,7 +250,7 @@ static void arguments_take(char **argv)
     if (mode > STREAM || !connection_count || (mode == RATE && !number))
         fail("load: wrong arguments; see the head of bench/load.c");
     snprintf(expected, sizeof(expected), "HTTP/1.1 %.3s", argv[6]);
-    requests_make(argv[7], argv[8]);
+    requests_make(&requests, argv[7], argv[8]);
 }
 
 int main(int argc, char **argv)
@@ -346,9 +263,8 @@ int main(int argc, char **argv)
     loop = epoll_create1(EPOLL_CLOEXEC);
     connections = calloc(connection_count, sizeof(*connections));
     idle_stack = calloc(connection_count, sizeof(*idle_stack));
-    sample_max = (size_t)1 << 22;
-    samples = malloc(sample_max * sizeof(*samples));
-    if (loop < 0 || !connections || !idle_stack || !samples)
+    samples_init(&samples, (size_t)1 << 22);
+    if (loop < 0 || !connections || !idle_stack)
         fail("load: no memory");
     open_all();
     puts("ready");
@@ -359,11 +275,11 @@ int main(int argc, char **argv)
     measuring = true;
     (mode == RATE ? run_rate : run_until_end)();
     measuring = false;
-    uint64_t done = mode == STREAM ? event_count : sample_count;
-    qsort(samples, sample_count, sizeof(*samples), samples_compare);
+    uint64_t done = mode == STREAM ? event_count : samples.count;
+    samples_sort(&samples);
     printf("{\"done\":%llu,\"seconds\":%.4f,\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
-           (unsigned long long)done, (double)(now_ns() - start_ns) / 1e9, sample_us(50),
-           sample_us(99));
+           (unsigned long long)done, (double)(now_ns() - start_ns) / 1e9, samples_us(&samples, 50),
+           samples_us(&samples, 99));
     fflush(stdout);
     (void)!fgets(line, sizeof(line), stdin);
     return 0;

@@ -8,12 +8,14 @@ import dataclasses
 import statistics
 import typing
 
+import attacks
 import chart
+import under_attack
 import workloads
 
 OURS = "sallyport"
 COLUMNS = ["workload", "round", "gateway", "done", "cpu_us", "per_s", "p50_us", "p99_us", "rss_bytes",
-           "fresh_rss_bytes", "each_bytes", "right_cpu_us", "to_right"]
+           "fresh_rss_bytes", "each_bytes", "mean_us", "right_cpu_us", "to_right"]
 
 
 @dataclasses.dataclass
@@ -27,6 +29,7 @@ class Result:
     samples: list = dataclasses.field(default_factory=list)
     calls: dict = dataclasses.field(default_factory=dict)  # (workload, gateway): calls per unit
     scanner: dict = dataclasses.field(default_factory=dict)  # kind of text: bytes per second
+    attacks: list = dataclasses.field(default_factory=list)  # an under_attack.Outcome each
 
     def by_round(self, workload, gateway, column):
         return {sample["round"]: sample[column] for sample in self.samples
@@ -54,6 +57,16 @@ def median_ratio(ours, theirs):
 
 def cpu_ratio(workload, peer="nginx"):
     return lambda result: result.ratio(workload, "cpu_us", OURS, peer)
+
+
+def better_peer_ratio(workload):
+    """Beside the peer that needed less in that round."""
+    def get(result):
+        ours, *peers = (result.by_round(workload, name, "cpu_us") for name in (OURS, "nginx", "haproxy"))
+        least = {number: min(peer[number] for peer in peers) for number in ours
+                 if all(number in peer for peer in peers)}
+        return median_ratio(ours, least) if least else None
+    return get
 
 
 def added_ratio(result):
@@ -86,8 +99,17 @@ GOALS = [
     Goal("idle connection: memory", median_of("idle", "each_bytes", 1024), 0.75, "KB"),
     Goal("slow stream: memory", median_of("slow", "each_bytes", 1024), 10, "KB"),
     Goal("fresh process: memory", median_of("idle", "fresh_rss_bytes", 1 << 20), 13, "MB"),
+    Goal("TLS, small chat: processor time beside the better of nginx and HAProxy", better_peer_ratio("tls"), 1.0,
+         "x"),
+    Goal("HTTP/2, small chat: processor time beside HAProxy", cpu_ratio("h2", "haproxy"), 1.1, "x"),
+    Goal("TLS handshake and request: processor time beside nginx", cpu_ratio("handshake"), 1.0, "x"),
+    Goal("idle TLS connection: memory", median_of("idle-tls", "each_bytes", 1024), 15, "KB"),
     Goal("wrong key: processor time beside a right one",
          median_of("wrong-key", "to_right", gateway="sallyport, no address limit"), 0.5, "x"),
+    Goal("under attack: the good client's p99 beside its quiet one, at the worst attack",
+         lambda r: max((one.ratio("p99") for one in r.attacks), default=None), 2, "x"),
+    Goal("after an attack: memory beside before, at the worst", lambda r: max(
+        (1 + one.memory_growth() for one in r.attacks), default=None), 1 + attacks.MEMORY_SHARE, "x"),
     Goal("JSON scanner: chat text", lambda r: r.scanner.get("chat text", 0) / 1e9 or None, 1, "GB/s", True),
     Goal("JSON scanner: base64", lambda r: r.scanner.get("base64", 0) / 1e9 or None, 1, "GB/s", True),
     Goal("JSON scanner: tool schemas", lambda r: r.scanner.get("tool schemas", 0) / 1e6 or None, 500, "MB/s",
@@ -118,8 +140,8 @@ def number(value, digits=1, unit=""):
 
 
 def speed_table(result, workload):
-    rows = [f"| | CPU us per {workload.unit} | spread | x nginx | x relay | {workload.unit}s/s | p50 us | p99 us "
-            f"| RSS MB | system calls |", "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|"]
+    rows = [f"| | CPU us per {workload.unit} | spread | x nginx | x haproxy | x relay | {workload.unit}s/s | p50 us | p99 us "
+            f"| RSS MB | system calls |", "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|"]
     for name in workload.gateways:
         cpu = result.by_round(workload.name, name, "cpu_us").values()
         spread = f"{min(cpu):.1f} to {max(cpu):.1f}" if cpu else ""
@@ -127,6 +149,7 @@ def speed_table(result, workload):
         rows.append("| " + " | ".join([
             name, number(result.median(workload.name, name, "cpu_us")), spread,
             number(result.ratio(workload.name, "cpu_us", name, "nginx"), 2),
+            number(result.ratio(workload.name, "cpu_us", name, "haproxy"), 2),
             number(result.ratio(workload.name, "cpu_us", name, "relay"), 2),
             number(result.median(workload.name, name, "per_s"), 0),
             number(result.median(workload.name, name, "p50_us"), 0),
@@ -163,6 +186,23 @@ def wrong_key_table(result, workload):
         columns = [result.median(workload.name, name, column)
                    for column in ("cpu_us", "right_cpu_us", "to_right", "per_s")]
         rows.append("| {} | {:,.1f} | {:,.1f} | {:.2f} | {:,.0f} |".format(name, *columns))
+    return rows
+
+
+def attacks_table(result):
+    """What the good client feels of each attack."""
+    rows = ["| | attacks/s | gateway's CPU | p50 us quiet | attacked | p99 us quiet | attacked | ratio | past the "
+            "gateway | worst, ms | errors | RSS MB before | after | descriptors before | after |",
+            "|---|" + "---:|" * 14]
+    for one in result.attacks:
+        rows.append("| " + " | ".join([
+            f"**{one.row.name}**: {one.row.title}", number(one.median("attacks_per_s"), 0),
+            f"{one.median('cpu_share'):.0%}",
+            *(number(one.median(f"{when}_{figure}_us"), 0) for figure in ("p50", "p99")
+              for when in ("quiet", "attacked")),
+            number(one.ratio("p99"), 2), number(one.ratio("p99", "direct_"), 2), number(one.worst_us() / 1000),
+            str(one.total("errors")), *(number(state.rss_bytes / (1 << 20)) for state in (one.before, one.after)),
+            str(one.before.descriptors), str(one.after.descriptors)]) + " |")
     return rows
 
 
@@ -207,7 +247,21 @@ def text(result):
     for workload in workloads.TABLE:
         if any(sample["workload"] == workload.name for sample in result.samples):
             lines += section(result, workload)
+    if result.attacks:
+        lines += ["", "## Under attack", "", f"The good client asks {under_attack.RATE} times a second. \"Past the "
+                  "gateway\" is the same ratio for a client that asks the upstream directly at the same time: what "
+                  "the measurement itself does.", "", *attacks_table(result)]
     return "\n".join(lines)
+
+
+def write_attacks(result, path):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, under_attack.COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for one in result.attacks:
+            for sample in one.samples:
+                writer.writerow({key: round(value, 3) if isinstance(value, float) else value
+                                 for key, value in sample.items()})
 
 
 def write(result, folder):
@@ -219,6 +273,8 @@ def write(result, folder):
         for sample in result.samples:
             writer.writerow({key: round(value, 3) if isinstance(value, float) else value
                              for key, value in sample.items()})
+    if result.attacks:
+        write_attacks(result, folder / "attacks.csv")
     for workload in workloads.TABLE:
         for name, title, values in charts_of(result, workload):
             if values:

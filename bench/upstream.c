@@ -5,14 +5,16 @@
  *
  * A body that begins with {"model":"every-N-us" is answered by an event each N microseconds until
  * the client goes away; each event carries the time it was sent, so that the reader can tell how
- * long it was on its way. The hard problem: an event is due to the microsecond and must not wait
- * for others; due streams stand in a list in order of time, and the wait ends when the first is
- * due.
+ * long it was on its way. One that begins with {"model":"flood-every-N-us" is answered by 16 KB of
+ * events each N microseconds, as far as the reader takes them. The hard problem: an event is due to
+ * the microsecond and must not wait for others; due streams stand in a list in order of time, and
+ * the wait ends when the first is due.
  *
  * usage: upstream PORT */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,6 +34,8 @@ enum {
     HEAD_BYTES_MAX = 4096,
     OPENING_BYTES = 64, /* of a body that are kept: enough for what it may ask for */
     EVENTS = 128,
+    FLOOD_EVENTS = 64, /* that are made beforehand */
+    FLOOD_BYTES = 16 * 1024,
 };
 
 static const char content[] =
@@ -58,13 +62,16 @@ struct connection {
     size_t body_left; /* bytes of the request's body still to come */
     uint64_t period_ns, due_ns;
     int descriptor;
-    bool in_body, last, streams;
+    size_t flood_at; /* how much of `flood` is written, modulo its length */
+    bool in_body, last, streams, floods;
 };
 
 static struct connection *connections[DESCRIPTORS_MAX];
 static TAILQ_HEAD(line, connection) streams = TAILQ_HEAD_INITIALIZER(streams);
 static char answer[2048], answer_last[2048], read_buffer[READ_BYTES + 1];
 static size_t answer_len, answer_last_len;
+static char flood[FLOOD_EVENTS * 600]; /* whole chunks */
+static size_t flood_len;
 
 static void fail(const char *what)
 {
@@ -100,11 +107,29 @@ static void stream_line_up(struct connection *c)
         TAILQ_INSERT_HEAD(&streams, c, line);
 }
 
+static int event_print(char *chunk, size_t room)
+{
+    char text[512];
+    int text_len = snprintf(text, sizeof(text), event_format, (unsigned long long)now_ns());
+    return snprintf(chunk, room, "%x\r\n%s\r\n", (unsigned)text_len, text);
+}
+
+/* Goes on where the last write ended, which may be within a chunk. */
+static bool flood_send(struct connection *c)
+{
+    size_t left = flood_len - c->flood_at;
+    ssize_t n = write(c->descriptor, flood + c->flood_at, left < FLOOD_BYTES ? left : FLOOD_BYTES);
+    if (n > 0)
+        c->flood_at = (c->flood_at + (size_t)n) % flood_len;
+    return n > 0 || errno == EAGAIN;
+}
+
 static bool event_send(struct connection *c)
 {
-    char text[512], chunk[600];
-    int text_len = snprintf(text, sizeof(text), event_format, (unsigned long long)now_ns());
-    int len = snprintf(chunk, sizeof(chunk), "%x\r\n%s\r\n", (unsigned)text_len, text);
+    char chunk[600];
+    if (c->floods)
+        return flood_send(c);
+    int len = event_print(chunk, sizeof(chunk));
     /* A reader that has fallen behind loses events here; the load sees too few of them. */
     return write(c->descriptor, chunk, (size_t)len) == len || errno == EAGAIN;
 }
@@ -119,13 +144,21 @@ static bool stream_start(struct connection *c, unsigned long period_us)
     return write(c->descriptor, stream_begin, len) == (ssize_t)len && event_send(c);
 }
 
+static bool opens_with(const struct connection *c, const char *text)
+{
+    return c->opening_len == OPENING_BYTES && strncmp(c->opening, text, strlen(text)) == 0;
+}
+
 static bool request_answer(struct connection *c)
 {
-    static const char marker[] = "{\"model\":\"every-";
-    size_t marker_len = sizeof(marker) - 1;
+    static const char flooding[] = "{\"model\":\"flood-every-", marker[] = "{\"model\":\"every-";
     c->in_body = false;
-    if (c->opening_len == OPENING_BYTES && memcmp(c->opening, marker, marker_len) == 0)
-        return stream_start(c, strtoul(c->opening + marker_len, NULL, 10));
+    if (opens_with(c, flooding)) {
+        c->floods = true;
+        return stream_start(c, strtoul(c->opening + sizeof(flooding) - 1, NULL, 10));
+    }
+    if (opens_with(c, marker))
+        return stream_start(c, strtoul(c->opening + sizeof(marker) - 1, NULL, 10));
     if (c->last) {
         (void)!write(c->descriptor, answer_last, answer_last_len);
         return false;
@@ -267,6 +300,9 @@ int main(int argc, char **argv)
     }
     answer_len = answer_print(answer, sizeof(answer), "");
     answer_last_len = answer_print(answer_last, sizeof(answer_last), "Connection: close\r\n");
+    for (unsigned i = 0; i < FLOOD_EVENTS; i++)
+        flood_len += (size_t)event_print(flood + flood_len, sizeof(flood) - flood_len);
+    signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1UL);
     int listener = listen_on((unsigned)strtoul(argv[1], NULL, 10));
     int loop = epoll_create1(EPOLL_CLOEXEC);

@@ -13,7 +13,9 @@ import typing
 
 from machine import BENCH, LOAD_CORE, Failed, cpu_ns, on_core, rss_bytes
 
+STREAMS_EACH = 4  # at once on a connection of HTTP/2
 READY_EVENTS = 2  # of each stream that have come when bench/load.c says that it is ready
+SECURE = ("nginx", "haproxy", "sallyport")
 ALL = ("relay", "nginx", "haproxy", "sallyport", "sallyport, policy off")
 UNIT_US = {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}
 
@@ -46,15 +48,15 @@ BODIES = {
 }
 
 
-def wrk(gateway, workload, seconds, keys=None, expected=200):
+def wrk(gateway, workload, seconds, keys=None, expected=200, connections=None):
     """Answers requests done, requests per second, and latencies in microseconds. wrk counts answers that
     are no success, but not which they are; of those that are expected, the first is looked at singly."""
     site = gateway.site
     environment = {**os.environ, "BENCH_KEYS": str(keys or gateway.keys()),
                    "BENCH_BODY": str(site.directory / f"body-{workload.body}"),
                    "BENCH_REQUESTS": str(workload.requests), **({"BENCH_CLOSE": "1"} if workload.close else {})}
-    done = subprocess.run(on_core(LOAD_CORE, "wrk", "-t1", f"-c{workload.connections}", f"-d{seconds}s",
-                                  "--latency", "-s", BENCH / "post.lua", f"http://127.0.0.1:{gateway.port}"),
+    done = subprocess.run(on_core(LOAD_CORE, "wrk", "-t1", f"-c{connections or workload.connections}", f"-d{seconds}s",
+                                  "--latency", "-s", BENCH / "post.lua", gateway.url),
                           env=environment, capture_output=True, text=True, check=False)
     counted = re.search(r"(\d+) requests in", done.stdout)
     if done.returncode != 0 or not counted or int(counted.group(1)) == 0:
@@ -70,13 +72,38 @@ def wrk(gateway, workload, seconds, keys=None, expected=200):
             "p50_us": latency["50"], "p99_us": latency["99"]}
 
 
-class Load:
-    """bench/load.c at work. It holds its connections from `with` to the end of it; `go` lets it measure."""
+def h2load(gateway, workload, seconds):
+    """As wrk above, over HTTP/2 and TLS 1.3; all requests with the same key, since it sends one head."""
+    site, key = gateway.site, gateway.site.keys[0]
+    streams = STREAMS_EACH
+    done = subprocess.run(on_core(LOAD_CORE, "h2load", "-t1", f"-c{workload.connections // streams}",
+                                  f"-m{streams}", f"-D{seconds}", "-d", site.directory / f"body-{workload.body}",
+                                  "-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json",
+                                  "-H", "Accept: application/json", "-H", "User-Agent: OpenAI/Python 1.0",
+                                  f"{gateway.url}/v1/chat/completions"),
+                          capture_output=True, text=True, check=False)
+    counted = re.search(r"(\d+) done, (\d+) succeeded, 0 failed, 0 errored", done.stdout)
+    good = re.search(r"status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx", done.stdout)
+    # When the time is over, heads may have come of answers that are not done.
+    if not counted or not good or not 0 < int(counted.group(1)) == int(counted.group(2)) <= int(good.group(1)):
+        raise Failed(f"{gateway.name}: h2load: {done.stdout} {done.stderr}")
+    if "TLS Protocol: TLSv1.3" not in done.stdout or "Application protocol: h2" not in done.stdout:
+        raise Failed(f"{gateway.name}: h2load spoke something else: {done.stdout}")
+    requests = int(counted.group(1))
+    mean = re.search(r"time for request:\s+\S+\s+\S+\s+([\d.]+)(us|ms|s)\b", done.stdout)
+    return {"done": requests, "per_s": requests / seconds,
+            "mean_us": float(mean.group(1)) * UNIT_US[mean.group(2)]}
 
-    def __init__(self, gateway, mode, connections, number, seconds, body, keys=None, expected=200):
+
+class Load:
+    """bench/load.c at work, or bench/tls_load.c, which is used the same way. It holds its connections from
+    `with` to the end of it; `go` lets it measure."""
+
+    def __init__(self, gateway, mode, connections, number, seconds, body, keys=None, expected=200,
+                 program="load"):
         site = gateway.site
         self.name = gateway.name
-        self.command = on_core(LOAD_CORE, site.directory / "load", mode, connections, number, seconds,
+        self.command = on_core(LOAD_CORE, site.directory / program, mode, connections, number, seconds,
                                gateway.port, expected, site.directory / f"body-{body}", keys or gateway.keys())
 
     def __enter__(self):
@@ -126,6 +153,29 @@ def paced(gateway, workload, seconds):
     return figures
 
 
+def http2_loop(gateway, workload, seconds):
+    return with_cpu(gateway, lambda: h2load(gateway, workload, seconds))
+
+
+def handshakes(gateway, workload, seconds):
+    """Each request on a new connection, and with it a whole handshake, which bench/tls_load.c sees to."""
+    with Load(gateway, "handshake", workload.connections, 0, seconds, workload.body, program="tls_load") as load:
+        figures = with_cpu(gateway, load.go)
+    figures["per_s"] = figures["done"] / figures.pop("seconds")
+    return figures
+
+
+def held_secure(gateway, workload, _seconds):
+    """As `held`, over TLS."""
+    mode = "idle-h2" if workload.name == "idle-h2" else "idle"
+    wrk(gateway, workload, 1, connections=32)
+    before = rss_bytes(gateway.pid)
+    with Load(gateway, mode, workload.connections, 0, 0, workload.body, program="tls_load"):
+        after = rss_bytes(gateway.pid)
+    return {"done": workload.connections, "rss_bytes": after, "fresh_rss_bytes": gateway.fresh_rss_bytes,
+            "each_bytes": (after - before) / workload.connections}
+
+
 def held(gateway, workload, _seconds):
     """Memory that each of many open connections takes, over what the gateway had after a first few."""
     mode = "stream" if workload.body == "slow" else "idle"
@@ -158,6 +208,7 @@ class Workload:
     number: int = 0  # per second, or the microseconds between events
     requests: int = 1000  # different ones that wrk sends
     close: bool = False
+    tls: bool = False
     gateways: tuple = ALL
     count_calls: bool = False
     fresh: bool = False  # a new process for each measurement: memory is rarely given back
@@ -175,6 +226,15 @@ TABLE = [
     Workload("idle", "Idle kept-alive connections", held, connections=9000, fresh=True, unit="connection"),
     Workload("slow", "1,000 streams, an event each second", held, body="slow", connections=1000,
              number=1_000_000, fresh=True, unit="stream"),
+    Workload("tls", "TLS 1.3: small chat, kept-alive connections", closed_loop, tls=True, gateways=SECURE,
+             count_calls=True),
+    Workload("h2", "HTTP/2 over TLS 1.3: small chat", http2_loop, tls=True, gateways=SECURE, count_calls=True),
+    Workload("handshake", "TLS 1.3: a new connection with a whole handshake for each request", handshakes,
+             tls=True, gateways=SECURE, count_calls=True),
+    Workload("idle-tls", "Idle connections, TLS 1.3", held_secure, connections=9000, fresh=True, tls=True,
+             gateways=SECURE, unit="connection"),
+    Workload("idle-h2", "Idle connections, HTTP/2 over TLS 1.3", held_secure, connections=9000, fresh=True,
+             tls=True, gateways=SECURE, unit="connection"),
     Workload("wrong-key", "Wrong keys as fast as they come", wrong_keys,
              gateways=("nginx", "haproxy", "sallyport, no address limit")),
 ]
