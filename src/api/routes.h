@@ -12,6 +12,7 @@ void answer_root(struct exchange *x);
 void answer_health(struct exchange *x);
 void answer_live(struct exchange *x);
 void answer_ready(struct exchange *x);
+void answer_acme(struct exchange *x);
 void answer_metrics(struct exchange *x);
 void answer_metrics_prometheus(struct exchange *x);
 void answer_metrics_json(struct exchange *x);

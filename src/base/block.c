@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { TIDIED_AT_ONCE = 16 };
+
 void block_pool_init(struct block_pool *pool, struct block_budget *budget)
 {
     *pool = (struct block_pool){.budget = budget};
@@ -17,6 +19,20 @@ void block_pool_finish(struct block_pool *pool)
     pool->free_count = 0;
 }
 
+bool block_pool_tidy(struct block_pool *pool)
+{
+    for (unsigned i = 0; i < TIDIED_AT_ONCE && pool->spare; i++, pool->spare--) {
+        struct block *next = pool->free->next;
+        free(pool->free);
+        pool->free = next;
+        pool->free_count--;
+    }
+    if (pool->spare)
+        return true;
+    pool->spare = pool->free_count;
+    return false;
+}
+
 static enum err add_block(struct body *body, struct block_pool *pool)
 {
     struct block_budget *budget = pool->budget;
@@ -29,7 +45,8 @@ static enum err add_block(struct body *body, struct block_pool *pool)
     struct block *block = pool->free;
     if (block) {
         pool->free = block->next;
-        pool->free_count--;
+        if (--pool->free_count < pool->spare)
+            pool->spare = pool->free_count;
     } else if (!(block = malloc(sizeof *block))) {
         atomic_fetch_sub_explicit(&budget->used_bytes, BLOCK_BYTES, memory_order_relaxed);
         return ERR_MEMORY;
@@ -124,6 +141,41 @@ void body_fill(struct body *body, struct block_pool *pool, const struct body_roo
     release_chain(block->next, pool);
     block->next = NULL;
     body->last = block;
+}
+
+size_t body_drop(struct body *body, struct block_pool *pool, size_t *skip, size_t n)
+{
+    while (body->first) {
+        struct block *block = body->first;
+        size_t left = block->len - *skip;
+        if (n < left) {
+            *skip += n;
+            body->len -= n;
+            return 0;
+        }
+        n -= left;
+        body->len -= left;
+        *skip = 0;
+        body->first = block->next;
+        if (!body->first)
+            body->last = NULL;
+        block->next = NULL;
+        release_chain(block, pool);
+    }
+    return n;
+}
+
+size_t body_take(struct body *body, struct block_pool *pool, size_t *skip, char *room, size_t size)
+{
+    size_t taken = 0;
+    while (taken < size && body->first) {
+        size_t left = body->first->len - *skip;
+        size_t n = left < size - taken ? left : size - taken;
+        memcpy(room + taken, body->first->bytes + *skip, n);
+        taken += n;
+        body_drop(body, pool, skip, n);
+    }
+    return taken;
 }
 
 void body_release(struct body *body, struct block_pool *pool)

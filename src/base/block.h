@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-enum { BLOCK_BYTES = 32 * 1024, BLOCKS_KEPT = 64 };
+enum { BLOCK_BYTES = 32 * 1024, BLOCKS_KEPT = 512 };
 
 struct block {
     struct block *next;
@@ -27,6 +27,7 @@ struct block_budget {
 struct block_pool {
     struct block *free;
     unsigned free_count;
+    unsigned spare; /* the fewest there were since block_pool_tidy: nobody needed these */
     struct block_budget *budget;
 };
 
@@ -38,6 +39,9 @@ struct body {
 
 void block_pool_init(struct block_pool *pool, struct block_budget *budget);
 void block_pool_finish(struct block_pool *pool);
+/* Frees the blocks that lay about ever since the last time. True: there are more, which the next
+ * call frees; all at once would take a millisecond. */
+bool block_pool_tidy(struct block_pool *pool);
 
 /* ERR_LIMIT when the budget is used up, ERR_MEMORY. What fitted stays appended. */
 enum err body_append(struct body *body, struct block_pool *pool, struct slice s) MUST_CHECK;
@@ -61,6 +65,11 @@ enum err body_rooms(struct body *body, struct block_pool *pool, size_t wanted,
 /* The first `n` bytes of the rooms were written; blocks that were not needed go back. */
 void body_fill(struct body *body, struct block_pool *pool, const struct body_rooms *rooms,
                size_t n);
+/* Drops `n` bytes from the front, of whose first block `*skip` bytes are gone already. Returns how
+ * many of `n` there were not. */
+size_t body_drop(struct body *body, struct block_pool *pool, size_t *skip, size_t n);
+/* Moves up to `size` bytes from the front to `room`. Returns how many. */
+size_t body_take(struct body *body, struct block_pool *pool, size_t *skip, char *room, size_t size);
 /* Gives all blocks back. */
 void body_release(struct body *body, struct block_pool *pool);
 

@@ -30,7 +30,8 @@ void *pool_take(struct pool *pool)
     if (!object)
         return malloc(pool->object_bytes);
     pool->free = *(void **)object;
-    pool->count--;
+    if (--pool->count < pool->spare)
+        pool->spare = pool->count;
     return object;
 }
 
@@ -43,4 +44,15 @@ void pool_give(struct pool *pool, void *object)
     *(void **)object = pool->free;
     pool->free = object;
     pool->count++;
+}
+
+void pool_tidy(struct pool *pool)
+{
+    for (; pool->spare; pool->spare--) {
+        void *next = *(void **)pool->free;
+        free(pool->free);
+        pool->free = next;
+        pool->count--;
+    }
+    pool->spare = pool->count;
 }

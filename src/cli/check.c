@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "gateway/certificates.h"
 
 enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2, WRONG_CONFIGURATION = 78 };
 enum { OUTPUT_BYTES_MAX = 16 * 1024 * 1024 };
@@ -158,6 +159,10 @@ int command_check(int argc, char **argv)
         fprintf(stderr, "sallyport check: %s\n", err_name(err));
         return FAILED;
     }
+    if (err == OK)
+        certificates_check(settings, &faults);
+    if (faults.errors)
+        err = ERR_CONFIG;
     int status = report(&wishes, settings, &faults, err == OK ? DONE : WRONG_CONFIGURATION);
     settings_unref(settings);
     return status;

@@ -8,14 +8,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "api/routes.h"
 #include "base/clock.h"
 #include "cli/control.h"
 #include "gateway/gateway.h"
 #include "identity/keys.h"
+#include "io/inherited.h"
 
-enum { ARGUMENTS_MAX = 64, EXIT_CONFIG = 78 };
+enum {
+    ARGUMENTS_MAX = 64,
+    EXIT_CONFIG = 78,
+    OWN_FILES = 64,    /* descriptors for logs, store, loops, commands */
+    LOCK_WAITS = 1500, /* of 20 ms: for the process before us, which has our sockets too */
+    LOCK_WAIT_US = 20 * 1000
+};
 
 static const char usage[] =
     "usage: sallyport serve [--config FILE] [--listen ADDRESS]... [--upstream [KIND=]URL]...\n"
@@ -24,8 +32,8 @@ static const char usage[] =
     "Runs the gateway.\n"
     "\n"
     "  --config FILE           read this configuration file\n"
-    "  --listen ADDRESS        HOST:PORT, [V6]:PORT or unix:PATH (default 127.0.0.1:8080); may be "
-    "repeated\n"
+    "  --listen ADDRESS        HOST:PORT, [V6]:PORT or unix:PATH, after https:// or http:// if\n"
+    "                          wanted (default 127.0.0.1:8080); may be repeated\n"
     "  --upstream [KIND=]URL   the model server to guard; KIND is ollama, openai, anthropic, "
     "llama.cpp or\n"
     "                          vllm, and is found by asking when it is left out; may be repeated\n"
@@ -41,6 +49,7 @@ struct server {
     const char *listen[ARGUMENTS_MAX], *upstream[ARGUMENTS_MAX];
     struct config_arguments arguments;
     struct settings *settings;
+    struct inherited inherited;
     struct writer_lock lock;
     struct store *store;
     struct keyring *keyring;
@@ -107,7 +116,7 @@ static void block_signals(void)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
-/* As many descriptors as the system lets us have: two for each connection. */
+/* As many descriptors as the system lets us have. */
 static void raise_file_limit(void)
 {
     struct rlimit limit;
@@ -117,10 +126,34 @@ static void raise_file_limit(void)
     }
 }
 
+/* Each connection needs a descriptor, and another to the model server. If callers could have them
+ * all, those who hold connections and ask nothing would take the way upstream from the others. */
+static uint64_t connections_possible(const struct settings *settings, struct faults *faults)
+{
+    struct rlimit limit;
+    uint64_t wanted = settings->server.max_connections;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 >= wanted)
+        return wanted;
+    uint64_t files = limit.rlim_cur, own = files / 2 < OWN_FILES ? files / 2 : OWN_FILES;
+    uint64_t possible = files > own + 2 ? (files - own) / 2 : 1;
+    faults_warn(faults, settings->file, 0, "server.max_connections",
+                "%llu connections need twice as many open files, and the limit is %llu: only %llu "
+                "are taken; raise the limit (ulimit -n, LimitNOFILE= in the unit, --ulimit nofile= "
+                "for a container) or lower server.max_connections",
+                (unsigned long long)wanted, (unsigned long long)files,
+                (unsigned long long)possible);
+    return possible;
+}
+
 static enum err open_store(struct server *server, struct faults *faults)
 {
     const struct settings *settings = server->settings;
     enum err err = writer_lock_take(&server->lock, settings->store.directory);
+    /* Whoever had the inherited sockets before us is on its way out. */
+    for (unsigned i = 0; err == ERR_BUSY && server->inherited.count && i < LOCK_WAITS; i++) {
+        usleep(LOCK_WAIT_US);
+        err = writer_lock_take(&server->lock, settings->store.directory);
+    }
     if (err == ERR_BUSY)
         faults_add(
             faults, settings->store.directory, 0, "store.url",
@@ -142,6 +175,18 @@ static void save_uses(void *context)
             "when keys were last used could not be saved; the store is tried again in a minute");
 }
 
+/* The data folder is the next process's from here on. */
+static void leave(void *context)
+{
+    struct server *server = context;
+    control_stop(server->control);
+    server->control = NULL;
+    save_uses(server);
+    store_close(server->store);
+    server->store = NULL;
+    writer_lock_release(&server->lock);
+}
+
 static enum err make(struct server *server, struct faults *faults)
 {
     TRY(config_load(&server->arguments, &server->settings, faults));
@@ -157,11 +202,14 @@ static enum err make(struct server *server, struct faults *faults)
         .arguments = &server->arguments,
         .keyring = server->keyring,
         .recorder = server->recorder,
+        .connections_max = connections_possible(settings, faults),
         .routes = api_routes(),
         .list_models = answer_model_list,
         .version = SALLYPORT_VERSION,
         .chore = save_uses,
         .chore_context = server,
+        .inherited = &server->inherited,
+        .leave = leave,
     };
     return gateway_create(&parts, &server->gateway, faults);
 }
@@ -209,23 +257,32 @@ static enum err print_demo(struct server *server)
     gateway_print_listener(server->gateway, 0, &address);
     struct slice text = secret_reveal(&plain);
     const char *at = buffer_text_of(&address);
+    /* A first try may well have a certificate that nobody else knows; the first is for everybody.
+     */
+    bool tls = settings_listen_tls(server->settings, 0);
+    AUTO(buffer) curl = BUFFER_MAX(8 * 1024);
+    buffer_text(&curl, "curl");
+    if (tls)
+        buffer_printf(&curl, " --cacert %s", server->settings->server.tls_certificates.items[0]);
+    const char *command = buffer_text_of(&curl), *scheme = tls ? "https" : "http";
     printf("\nThe demo model is behind the gate. Your API key (shown once):\n\n  %.*s\n\n"
            "A chat:\n\n"
-           "  curl http://%s/v1/chat/completions -H 'Authorization: Bearer %.*s' "
+           "  %s %s://%s/v1/chat/completions -H 'Authorization: Bearer %.*s' "
            "-H 'Content-Type: application/json' "
            "-d "
            "'{\"model\":\"sallyport-demo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]"
            "}'\n\n"
            "The same, streamed:\n\n"
-           "  curl -N http://%s/v1/chat/completions -H 'Authorization: Bearer %.*s' "
+           "  %s -N %s://%s/v1/chat/completions -H 'Authorization: Bearer %.*s' "
            "-H 'Content-Type: application/json' "
            "-d '{\"model\":\"sallyport-demo\",\"stream\":true,"
            "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
            "The models:\n\n"
-           "  curl http://%s/v1/models -H 'Authorization: Bearer %.*s'\n\n"
+           "  %s %s://%s/v1/models -H 'Authorization: Bearer %.*s'\n\n"
            "Ctrl-C ends it. For a real model server: sallyport serve --upstream "
            "ollama=http://127.0.0.1:11434\n",
-           SLICE_ARG(text), at, SLICE_ARG(text), at, SLICE_ARG(text), at, SLICE_ARG(text));
+           SLICE_ARG(text), command, scheme, at, SLICE_ARG(text), command, scheme, at,
+           SLICE_ARG(text), command, scheme, at, SLICE_ARG(text));
     fflush(stdout);
     api_key_unref(key);
     return OK;
@@ -248,6 +305,7 @@ int command_serve(int argc, char **argv)
     int status = read_arguments(&server, argc, argv);
     if (status >= 0)
         return status;
+    inherited_take(&server.inherited);
     block_signals();
     raise_file_limit();
     AUTO(faults) faults = {0};

@@ -1,5 +1,6 @@
 /* Addresses to listen on, brought into one of three forms that the listener takes without thinking:
- * "1.2.3.4:port", "[v6]:port", "unix:PATH". Port 0 lets the kernel choose. */
+ * "1.2.3.4:port", "[v6]:port", "unix:PATH". Port 0 lets the kernel choose. A scheme before them
+ * stays: it says whether TLS is spoken there. */
 #include <stdio.h>
 
 #include "config/settings.h"
@@ -29,7 +30,8 @@ static enum err keep(struct assignment *a, struct slice *out, const char *before
     return out->ptr ? OK : ERR_MEMORY;
 }
 
-static enum err parse_unix(struct assignment *a, struct slice path, struct slice *out)
+static enum err parse_unix(struct assignment *a, const char *scheme, struct slice path,
+                           struct slice *out)
 {
     char *resolved;
     TRY(path_resolve(a, path, &resolved));
@@ -37,7 +39,7 @@ static enum err parse_unix(struct assignment *a, struct slice path, struct slice
         return explain(a, "a Unix socket needs a path: unix:PATH");
     if (strlen(resolved) >= SOCKET_PATH_MAX)
         return explain(a, "the path of a Unix socket has at most 107 bytes");
-    return keep(a, out, "unix:", slice_of(resolved), "", SLICE(""));
+    return keep(a, out, scheme, SLICE("unix:"), resolved, SLICE(""));
 }
 
 /* The position of the colon before the port; text.len when there is none. */
@@ -49,16 +51,24 @@ static size_t port_colon(struct slice text)
     return text.len;
 }
 
+/* Cuts the scheme off. "" when there is none. */
+static const char *cut_scheme(struct slice *text)
+{
+    static const char *const schemes[] = {"https://", "http://"};
+    for (unsigned i = 0; i < COUNT_OF(schemes); i++) {
+        if (slice_starts_nocase(*text, slice_of(schemes[i]))) {
+            *text = slice_from(*text, strlen(schemes[i]));
+            return schemes[i];
+        }
+    }
+    return "";
+}
+
 enum err listen_parse(struct assignment *a, struct slice text, struct slice *out)
 {
+    const char *scheme = cut_scheme(&text);
     if (slice_starts(text, SLICE("unix:")))
-        return parse_unix(a, slice_from(text, 5), out);
-    if (slice_starts_nocase(text, SLICE("https://")))
-        return explain(a,
-                       "TLS is not available in this version; listen on plain http, behind a proxy "
-                       "that speaks TLS or on a private network");
-    if (slice_starts_nocase(text, SLICE("http://")))
-        text = slice_from(text, 7);
+        return parse_unix(a, scheme, slice_from(text, 5), out);
     size_t colon = port_colon(text);
     if (colon == text.len)
         return explain(a, "it needs a port, as in 127.0.0.1:8080 or [::1]:8080");
@@ -79,5 +89,7 @@ enum err listen_parse(struct assignment *a, struct slice text, struct slice *out
             a, "the part before the port must be an address such as 127.0.0.1, 0.0.0.0 or [::1]");
     if (bracketed != (slice_find(host, ':') < host.len))
         return explain(a, "an IPv6 address, and only that, stands in brackets: [::1]:8080");
-    return bracketed ? keep(a, out, "[", host, "]:", port) : keep(a, out, "", host, ":", port);
+    char before[16];
+    snprintf(before, sizeof before, "%s%s", scheme, bracketed ? "[" : "");
+    return keep(a, out, before, host, bracketed ? "]:" : ":", port);
 }

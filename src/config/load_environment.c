@@ -50,6 +50,21 @@ static struct slice clean(const struct option *option, struct slice value)
     return as_is ? value : comment_cut(value);
 }
 
+/* TRUST_PROXY_HEADERS=true is a word for a list, and =false for an empty one. Anything else is read
+ * as the option itself would be. */
+static struct slice switch_value(struct slice value, const char *when_true)
+{
+    static const struct slice on[] = {SLICE("true"), SLICE("1"), SLICE("yes"), SLICE("on")};
+    static const struct slice off[] = {SLICE("false"), SLICE("0"), SLICE("no"), SLICE("off")};
+    for (unsigned i = 0; i < COUNT_OF(on); i++) {
+        if (slice_equal_nocase(value, on[i]))
+            return slice_of(when_true);
+        if (slice_equal_nocase(value, off[i]))
+            return SLICE("");
+    }
+    return value;
+}
+
 static enum err apply(struct load *load, struct object object, const struct option *option,
                       const struct variables *layer, const struct environment_name *name,
                       const struct variable *found)
@@ -58,6 +73,8 @@ static enum err apply(struct load *load, struct object object, const struct opti
     struct slice value = clean(option, found->value);
     if (value.len == 0)
         return OK;
+    if (name->when_true)
+        value = switch_value(value, name->when_true);
     TRY(source_of(load, layer, name->name, found, &source));
     source.unit = name->unit;
     return load_value(load, object, option, value, &source);

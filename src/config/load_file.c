@@ -75,13 +75,26 @@ static enum err find_object(struct load *load, const struct toml_leaf *leaf, enu
     return OK;
 }
 
+/* One path may stand without the brackets of a list; it is not cut at commas then. */
+static bool lone_path(const struct option *option, const struct toml_leaf *leaf)
+{
+    return option->type == OPTION_PATH_LIST && leaf->item < 0 && leaf->text_len > 0;
+}
+
+/* Does a list stand where there must be one, and nowhere else? */
+static bool shape_fits(const struct option *option, const struct toml_leaf *leaf)
+{
+    return option_is_list(option) == (leaf->item >= 0) ||
+           (option->type == OPTION_PATH_LIST && leaf->type == TOML_STRING);
+}
+
 /* The types of TOML value that say a type of option. */
 static bool type_fits(const struct option *option, const struct toml_leaf *leaf)
 {
     bool list = option_is_list(option);
     if (leaf->type == TOML_EMPTY_LIST)
         return list || option->type == OPTION_ACCESS;
-    if (list != (leaf->item >= 0))
+    if (!shape_fits(option, leaf))
         return false;
     switch (option->type) {
     case OPTION_BOOL:
@@ -117,8 +130,8 @@ static enum err set(struct load *load, struct object object, const struct option
         .directory = load->directory,
     };
     TRY(load_origin(load, &source.origin, "%s:%u", source.file, source.line));
-    if (leaf->item >= 0)
-        return load_item(load, object, option, text, leaf->item == 0, &source);
+    if (leaf->item >= 0 || lone_path(option, leaf))
+        return load_item(load, object, option, text, leaf->item <= 0, &source);
     return load_value(load, object, option, text, &source);
 }
 
@@ -144,7 +157,7 @@ static enum err set_leaf(struct load *load, struct object object, const struct o
 {
     char number[24];
     if (leaf->type == TOML_STRING && expand_wanted(slice_make(leaf->text, leaf->text_len)) &&
-        option_is_list(option) == (leaf->item >= 0))
+        shape_fits(option, leaf))
         return set_expanded(load, object, option, leaf);
     if (!type_fits(option, leaf)) {
         object.origins[option_index(option)] = load->settings->file;

@@ -47,6 +47,11 @@ static const struct choice ip_counts[] = {
     {"all",             true },
     {NULL,              0    },
 };
+static const struct choice tls_versions[] = {
+    {"1.2", TLS_1_2},
+    {"1.3", TLS_1_3},
+    {NULL,  0      },
+};
 static const struct choice kinds[] = {
     {"ollama",    KIND_OLLAMA   },
     {"openai",    KIND_OPENAI   },
@@ -57,6 +62,16 @@ static const struct choice kinds[] = {
     {NULL,        0             },
 };
 
+/* What a page may send without asking twice: our own credentials and ids, and every field that the
+ * OpenAI and Anthropic libraries for browsers set (some browsers count User-Agent among them). */
+#define CORS_HEADERS                                                                               \
+    "Authorization, Content-Type, X-API-Key, X-Correlation-ID, Idempotency-Key, User-Agent, "      \
+    "OpenAI-Beta, OpenAI-Organization, OpenAI-Project, anthropic-version, anthropic-beta, "        \
+    "anthropic-dangerous-direct-browser-access, X-Stainless-Lang, X-Stainless-Package-Version, "   \
+    "X-Stainless-OS, X-Stainless-Arch, X-Stainless-Runtime, X-Stainless-Runtime-Version, "         \
+    "X-Stainless-Retry-Count, X-Stainless-Timeout, X-Stainless-Helper, "                           \
+    "X-Stainless-Helper-Method, X-Stainless-Poll-Helper, X-Stainless-Custom-Poll-Interval"
+
 // clang-format off
 static const struct option options[] = {
     /* server */
@@ -66,7 +81,7 @@ static const struct option options[] = {
                {"INFERNO_BIND_PORT", .part = PART_PORT},
                {"HOLO_HOST", .part = PART_HOST},
                {"HOLO_PORT", .part = PART_PORT}},
-     .help = "Addresses to listen on: host:port, [v6]:port, :port or unix:PATH."},
+     .help = "Addresses: host:port, [v6]:port, :port or unix:PATH, after https:// or http:// if wanted."},
     {"server.preset", .type = OPTION_CHOICE, FIELD(server.preset), .standard = "standard",
      .choices = presets,
      .help = "Which set of defaults applies: careful numbers, or room for coding agents and chat "
@@ -95,6 +110,10 @@ static const struct option options[] = {
     {"server.header_timeout", .type = OPTION_DURATION, FIELD(server.header_timeout_us),
      .standard = "10s", .min = 100 * MS, .max = 1 * HOURS,
      .help = "How long a client may take to send a whole request head."},
+    {"server.min_body_rate", .type = OPTION_SIZE, FIELD(server.min_body_rate_bytes),
+     .standard = "256", .max = 1 * GB,
+     .help = "Bytes a second that a request body must come at after its first five seconds; 0 is "
+             "no bound."},
     {"server.body_timeout", .type = OPTION_DURATION, FIELD(server.body_timeout_us),
      .standard = "30s", .min = 100 * MS, .max = 1 * HOURS,
      .help = "How long a client may pause while it sends a body."},
@@ -104,6 +123,38 @@ static const struct option options[] = {
     {"server.drain_timeout", .type = OPTION_DURATION, FIELD(server.drain_timeout_us),
      .standard = "30s", .max = 24 * HOURS,
      .help = "How long requests in flight may take to finish when the gateway stops."},
+    {"server.tls_enabled", .type = OPTION_BOOL, FIELD(server.tls_enabled), .standard = "false",
+     .fixed = true, .help = "Speak TLS on addresses without http:// or https:// before them."},
+    {"server.tls_cert_path", .type = OPTION_PATH_LIST, FIELD(server.tls_certificates),
+     .help = "PEM file of the certificate and its issuers; several are chosen by the name asked for."},
+    {"server.tls_key_path", .type = OPTION_PATH_LIST, FIELD(server.tls_keys),
+     .help = "PEM file of the certificate's private key; as many, in the same order."},
+    {"server.http2", .type = OPTION_BOOL, FIELD(server.http2), .standard = "true",
+     .help = "Offer HTTP/2 to clients that come by TLS."},
+    {"server.http2_plain", .type = OPTION_BOOL, FIELD(server.http2_plain), .standard = "false",
+     .help = "Take HTTP/2 without TLS too, from clients that begin with it."},
+    {"server.acme_directory", .type = OPTION_PATH, FIELD(server.acme_directory),
+     .help = "Folder of the files at /.well-known/acme-challenge/, for a client that renews "
+             "certificates."},
+    {"server.cors_origins", .type = OPTION_ORIGINS, FIELD(server.cors_origins),
+     .names = {{"CORS_ALLOW_ORIGINS"}},
+     .help = "Web pages that may read answers, as scheme://host[:port]; \"*\" is any; empty is none."},
+    {"server.cors_methods", .type = OPTION_METHODS, FIELD(server.cors_methods),
+     .standard = "POST, GET, OPTIONS", .help = "Methods that those pages may use."},
+    {"server.cors_headers", .type = OPTION_FIELDS, FIELD(server.cors_headers),
+     .standard = CORS_HEADERS, .help = "Header fields that those pages may send."},
+    {"server.trusted_hosts", .type = OPTION_HOSTS, FIELD(server.trusted_hosts),
+     .names = {{"TRUSTED_HOSTS"}},
+     .help = "Hosts this gateway answers for: names, *.name or addresses, without port; empty is any."},
+    {"server.trusted_proxies", .type = OPTION_CIDR_LIST, FIELD(server.trusted_proxies),
+     .names = {{"TRUST_PROXY_HEADERS", .when_true = "private"}},
+     .help = "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: ranges, private, unix."},
+    {"server.proxy_hops", .type = OPTION_INTEGER, FIELD(server.proxy_hops), .standard = "0",
+     .max = 100, .names = {{"TRUSTED_PROXY_COUNT"}},
+     .help = "Proxies one behind the other, the nearest included; 0 is as many as are trusted."},
+    {"server.https_redirect", .type = OPTION_BOOL, FIELD(server.https_redirect),
+     .standard = "false", .names = {{"HTTPS_REDIRECT_ENABLED"}},
+     .help = "Send GET and HEAD on plain HTTP to https://, and refuse other methods there."},
 
     /* security */
     {"security.auth_enabled", .type = OPTION_BOOL, FIELD(security.auth_enabled), .standard = "true",
@@ -111,6 +162,11 @@ static const struct option options[] = {
      .help = "Ask callers who they are; refused in production when off."},
     {"security.api_key_enabled", .type = OPTION_BOOL, FIELD(security.api_key_enabled),
      .standard = "true", .help = "Accept API keys."},
+    {"security.min_tls_version", .type = OPTION_CHOICE, FIELD(security.min_tls_version),
+     .standard = "1.2", .choices = tls_versions, .help = "The oldest version of TLS for callers."},
+    {"security.tls_required", .type = OPTION_BOOL, FIELD(security.tls_required),
+     .standard = "false",
+     .help = "Plain HTTP only from this machine, or from a trusted proxy that says https."},
 
     /* limits */
     {"limits.ip", .type = OPTION_RATE, FIELD(limits.ip), .standard = "60/minute",
@@ -237,8 +293,20 @@ const char *option_default(const struct option *option, bool agents)
 
 bool option_is_list(const struct option *option)
 {
-    return option->type == OPTION_TEXT_LIST || option->type == OPTION_PATTERNS ||
-           option->type == OPTION_LISTEN || option->type == OPTION_CIDR_LIST;
+    switch (option->type) {
+    case OPTION_TEXT_LIST:
+    case OPTION_PATTERNS:
+    case OPTION_LISTEN:
+    case OPTION_PATH_LIST:
+    case OPTION_ORIGINS:
+    case OPTION_HOSTS:
+    case OPTION_METHODS:
+    case OPTION_FIELDS:
+    case OPTION_CIDR_LIST:
+        return true;
+    default:
+        return false;
+    }
 }
 
 bool option_own_name(const struct option *option, char name[OPTION_NAME_MAX])

@@ -19,10 +19,15 @@ enum option_type {
     OPTION_TEXT_LIST, /* struct text_list */
     OPTION_PATTERNS,  /* struct text_list of URL paths, or prefixes ending in '*' */
     OPTION_LISTEN,    /* struct text_list of addresses to listen on */
-    OPTION_CIDR_LIST,
-    OPTION_DATABASE, /* settings.store */
-    OPTION_ACCESS,   /* settings.log.access as one path */
-    OPTION_SECRET,   /* struct secret: never printed, has NAME_FILE forms */
+    OPTION_PATH_LIST, /* struct text_list of paths; one alone may stand without brackets */
+    OPTION_ORIGINS,   /* struct text_list of web origins, or "*" */
+    OPTION_HOSTS,     /* struct text_list of host names, "*.name" and addresses, or "*" */
+    OPTION_METHODS,   /* struct text_list of HTTP methods */
+    OPTION_FIELDS,    /* struct text_list of names of header fields */
+    OPTION_CIDR_LIST, /* "private" and "unix" are words for ranges */
+    OPTION_DATABASE,  /* settings.store */
+    OPTION_ACCESS,    /* settings.log.access as one path */
+    OPTION_SECRET,    /* struct secret: never printed, has NAME_FILE forms */
     OPTION_TYPES
 };
 
@@ -42,6 +47,7 @@ struct environment_name {
     const char *name;
     uint64_t unit; /* of a bare number: MAX_BODY_MB counts in 1,048,576; 0 is 1 */
     enum environment_part part;
+    const char *when_true; /* the variable is a switch: what its "true" stands for */
 };
 
 enum { OPTION_NAMES_MAX = 4 };

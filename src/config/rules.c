@@ -40,6 +40,97 @@ static void check_production(struct load *load)
                    "production does not log at level debug (%s)", origin(load, "log.level"));
 }
 
+/* Does anybody see to TLS between the callers and us? */
+static bool ends_tls(const struct settings *settings)
+{
+    return settings->server.trusted_proxies.count > 0 || settings_any_tls(settings);
+}
+
+static bool any_item(const struct text_list *list)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], "*") == 0)
+            return true;
+    return false;
+}
+
+static void check_tls_use(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    bool production = settings->server.environment == ENVIRONMENT_PRODUCTION;
+    if (ends_tls(settings))
+        return;
+    if (production)
+        faults_add(load->faults, origin_file(load), 0, "server.trusted_proxies",
+                   "production needs TLS: set server.tls_enabled, or name the proxies that end it");
+    if (settings->server.https_redirect)
+        faults_add(
+            load->faults, origin_file(load), 0, "server.https_redirect",
+            "there is nothing to redirect to: set server.tls_enabled, or name the proxies that "
+            "end TLS in server.trusted_proxies (%s)",
+            origin(load, "server.https_redirect"));
+    if (settings->security.tls_required && !production)
+        faults_warn(load->faults, origin_file(load), 0, "security.tls_required",
+                    "without TLS and without server.trusted_proxies only this machine gets in (%s)",
+                    origin(load, "security.tls_required"));
+}
+
+/* That the files fit together is found out when they are read (tls_identities_load). */
+static void check_certificates(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    unsigned certificates = settings->server.tls_certificates.count;
+    unsigned keys = settings->server.tls_keys.count;
+    const char *why = settings->server.tls_enabled
+                          ? origin(load, "server.tls_enabled")
+                          : "an address in server.listen begins with https://";
+    if (settings_any_tls(settings) && (!certificates || !keys))
+        faults_add(load->faults, origin_file(load), 0,
+                   certificates ? "server.tls_key_path" : "server.tls_cert_path",
+                   "TLS needs a certificate and its key: set server.tls_cert_path and "
+                   "server.tls_key_path to PEM files (%s)",
+                   why);
+    else if (certificates != keys)
+        faults_add(load->faults, origin_file(load), 0, "server.tls_key_path",
+                   "every certificate needs its key: server.tls_cert_path names %u, "
+                   "server.tls_key_path %u",
+                   certificates, keys);
+    else if (certificates && !settings_any_tls(settings))
+        faults_warn(load->faults, origin_file(load), 0, "server.tls_cert_path",
+                    "nothing speaks TLS, so that the certificate is not used: set "
+                    "server.tls_enabled = true, or begin an address with https:// (%s)",
+                    origin(load, "server.tls_cert_path"));
+    else if (settings->server.tls_enabled && !settings_any_tls(settings))
+        faults_warn(load->faults, origin_file(load), 0, "server.tls_enabled",
+                    "every address begins with http://, so that nothing speaks TLS");
+}
+
+static void check_acme(struct load *load)
+{
+    const char *directory = load->settings->server.acme_directory;
+    if (directory && access(directory, X_OK) != 0)
+        faults_warn(load->faults, origin_file(load), 0, "server.acme_directory",
+                    "%.200s cannot be entered, so that challenges are not answered: %s", directory,
+                    strerror(errno));
+}
+
+static void check_any(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    const struct text_list *origins = &settings->server.cors_origins;
+    const struct text_list *hosts = &settings->server.trusted_hosts;
+    if (any_item(origins) && origins->count > 1)
+        faults_add(load->faults, origin_file(load), 0, "server.cors_origins",
+                   "\"*\" stands alone: it is every origin already");
+    if (any_item(hosts) && hosts->count > 1)
+        faults_add(load->faults, origin_file(load), 0, "server.trusted_hosts",
+                   "\"*\" stands alone: it is every host already");
+    if (any_item(origins) && settings->server.environment == ENVIRONMENT_PRODUCTION)
+        faults_add(load->faults, origin_file(load), 0, "server.cors_origins",
+                   "production does not let every web page in: name the origins (%s)",
+                   origin(load, "server.cors_origins"));
+}
+
 static void check_sizes(struct load *load)
 {
     const struct settings *settings = load->settings;
@@ -120,8 +211,8 @@ static void check_upstreams(struct load *load)
 }
 
 static void (*const rules[])(struct load *) = {
-    check_production, check_sizes,       check_endpoints,
-    check_sign_in,    check_access_logs, check_upstreams,
+    check_production, check_tls_use,   check_certificates, check_acme,        check_any,
+    check_sizes,      check_endpoints, check_sign_in,      check_access_logs, check_upstreams,
 };
 
 void rules_check(struct load *load)

@@ -19,6 +19,22 @@ void settings_unref(struct settings *settings)
     free(settings);
 }
 
+bool settings_listen_tls(const struct settings *settings, unsigned i)
+{
+    struct slice address = slice_of(settings->server.listen.items[i]);
+    if (slice_starts(address, SLICE("https://")))
+        return true;
+    return settings->server.tls_enabled && !slice_starts(address, SLICE("http://"));
+}
+
+bool settings_any_tls(const struct settings *settings)
+{
+    for (unsigned i = 0; i < settings->server.listen.count; i++)
+        if (settings_listen_tls(settings, i))
+            return true;
+    return false;
+}
+
 const char *upstream_kind_name(enum upstream_kind kind)
 {
     switch (kind) {

@@ -25,6 +25,7 @@ struct cidr_list {
 };
 
 enum preset { PRESET_STANDARD, PRESET_AGENTS, PRESET_COUNT };
+enum tls_version { TLS_1_2, TLS_1_3 };
 enum environment { ENVIRONMENT_DEVELOPMENT, ENVIRONMENT_STAGING, ENVIRONMENT_PRODUCTION };
 
 /* Bits, so that a table row can name several. KIND_ASK is settled by asking the server. */
@@ -58,7 +59,9 @@ struct access_log_settings {
 
 struct settings {
     struct {
-        struct text_list listen; /* "host:port", "[v6]:port", "unix:PATH"; validated */
+        /* "host:port", "[v6]:port" or "unix:PATH", perhaps after "http://" or "https://"; validated
+         */
+        struct text_list listen;
         enum preset preset;
         uint64_t workers; /* 0: one per core */
         enum environment environment;
@@ -66,11 +69,24 @@ struct settings {
         uint64_t max_body_memory_bytes; /* all bodies in flight together */
         uint64_t max_header_line_bytes, max_header_bytes;
         uint64_t max_connections;
+        uint64_t min_body_rate_bytes; /* a second, after the first five; 0: no bound */
         uint64_t header_timeout_us, body_timeout_us, idle_timeout_us, drain_timeout_us;
+        bool tls_enabled; /* of addresses without a scheme: settings_listen_tls */
+        struct text_list tls_certificates, tls_keys; /* paths; as many of both */
+        bool http2, http2_plain;
+        char *acme_directory;          /* NULL: none */
+        struct text_list cors_origins; /* as browsers write them; or "*" alone */
+        struct text_list cors_methods, cors_headers;
+        struct text_list trusted_hosts;   /* lower case: "name", "*.name", addresses; empty: any */
+        struct cidr_list trusted_proxies; /* family ADDRESS_UNIX: whoever comes by Unix socket */
+        uint64_t proxy_hops;              /* 0: as many as are trusted */
+        bool https_redirect;
     } server;
     struct {
         bool auth_enabled;
         bool api_key_enabled;
+        enum tls_version min_tls_version;
+        bool tls_required;
     } security;
     struct {
         struct rate ip, key;                                    /* bursts included */
@@ -107,5 +123,9 @@ struct settings {
 
 void settings_ref(struct settings *settings);
 void settings_unref(struct settings *settings); /* NULL is fine */
+
+/* Is TLS spoken on address `i` of server.listen? On any of them? */
+bool settings_listen_tls(const struct settings *settings, unsigned i);
+bool settings_any_tls(const struct settings *settings);
 
 #endif

@@ -259,6 +259,22 @@ static enum err check_pattern(struct assignment *a, struct slice item)
     return OK;
 }
 
+/* An item of a list of paths. */
+static enum err path_parse(struct assignment *a, struct slice item, struct slice *out)
+{
+    char *path = NULL;
+    TRY(path_resolve(a, item, &path));
+    *out = slice_of(path);
+    return OK;
+}
+
+static enum err (*const item_parsers[OPTION_TYPES])(struct assignment *, struct slice,
+                                                    struct slice *) = {
+    [OPTION_LISTEN] = listen_parse,     [OPTION_ORIGINS] = origin_parse,
+    [OPTION_HOSTS] = host_parse,        [OPTION_METHODS] = method_parse,
+    [OPTION_FIELDS] = field_name_parse, [OPTION_PATH_LIST] = path_parse,
+};
+
 static enum err append_text(struct assignment *a, struct slice item)
 {
     struct text_list *list = field(a);
@@ -266,8 +282,8 @@ static enum err append_text(struct assignment *a, struct slice item)
         return explain(a, "an item of the list is empty");
     if (a->option->type == OPTION_PATTERNS)
         TRY(check_pattern(a, item));
-    if (a->option->type == OPTION_LISTEN)
-        TRY(listen_parse(a, item, &item));
+    if (item_parsers[a->option->type])
+        TRY(item_parsers[a->option->type](a, item, &item));
     for (unsigned i = 0; i < list->count; i++)
         if (slice_equal(slice_of(list->items[i]), item) && !slice_ends(item, SLICE(":0")))
             return explain(a, "the same item is there twice");
@@ -280,8 +296,14 @@ static enum err append_text(struct assignment *a, struct slice item)
 static enum err append_cidr(struct assignment *a, struct slice item)
 {
     struct cidr_list *list = field(a);
-    struct cidr cidr;
-    TRY(cidr_parse(item, &cidr));
+    struct cidr cidr = {.network.family = ADDRESS_UNIX};
+    struct slice ranges = slice_of(range_word(item));
+    while (ranges.len)
+        TRY(append_cidr(a, slice_trim(slice_cut(&ranges, ','))));
+    if (range_word(item))
+        return OK;
+    if (!slice_equal(item, SLICE("unix")))
+        TRY(cidr_parse(item, &cidr));
     TRY(grow(a, (void **)&list->items, list->count, sizeof *list->items));
     list->items[list->count++] = cidr;
     return OK;
@@ -324,14 +346,17 @@ static enum err parse_list(struct assignment *a, struct slice text)
 }
 
 static enum err (*const parsers[OPTION_TYPES])(struct assignment *, struct slice) = {
-    [OPTION_BOOL] = parse_bool,      [OPTION_INTEGER] = parse_integer,
-    [OPTION_SIZE] = parse_size,      [OPTION_DURATION] = parse_duration,
-    [OPTION_RATE] = parse_rate,      [OPTION_CHOICE] = parse_choice,
-    [OPTION_TEXT] = parse_text,      [OPTION_PATH] = parse_path,
-    [OPTION_URL] = parse_url,        [OPTION_TEXT_LIST] = parse_list,
-    [OPTION_PATTERNS] = parse_list,  [OPTION_LISTEN] = parse_list,
-    [OPTION_CIDR_LIST] = parse_list, [OPTION_DATABASE] = database_parse,
-    [OPTION_ACCESS] = parse_access,  [OPTION_SECRET] = parse_secret,
+    [OPTION_BOOL] = parse_bool,         [OPTION_INTEGER] = parse_integer,
+    [OPTION_SIZE] = parse_size,         [OPTION_DURATION] = parse_duration,
+    [OPTION_RATE] = parse_rate,         [OPTION_CHOICE] = parse_choice,
+    [OPTION_TEXT] = parse_text,         [OPTION_PATH] = parse_path,
+    [OPTION_URL] = parse_url,           [OPTION_TEXT_LIST] = parse_list,
+    [OPTION_PATTERNS] = parse_list,     [OPTION_LISTEN] = parse_list,
+    [OPTION_ORIGINS] = parse_list,      [OPTION_HOSTS] = parse_list,
+    [OPTION_METHODS] = parse_list,      [OPTION_FIELDS] = parse_list,
+    [OPTION_PATH_LIST] = parse_list,    [OPTION_CIDR_LIST] = parse_list,
+    [OPTION_DATABASE] = database_parse, [OPTION_ACCESS] = parse_access,
+    [OPTION_SECRET] = parse_secret,
 };
 
 enum err value_parse(struct assignment *a, struct slice text)

@@ -37,10 +37,20 @@ void value_print_number(enum option_type type, uint64_t number, struct buffer *o
 
 #define SECRET_MASK "\"********\""
 
-/* Pieces with files of their own (listen.c, database.c). Both fill assignment->why. */
+/* Pieces with files of their own (listen.c, database.c). They fill assignment->why. */
 enum err listen_parse(struct assignment *assignment, struct slice text,
                       struct slice *out) MUST_CHECK;
 enum err database_parse(struct assignment *assignment, struct slice text) MUST_CHECK;
+/* One item of a list, in the one form that is compared later (names.c). */
+enum err origin_parse(struct assignment *assignment, struct slice text,
+                      struct slice *out) MUST_CHECK;
+enum err host_parse(struct assignment *assignment, struct slice text, struct slice *out) MUST_CHECK;
+enum err method_parse(struct assignment *assignment, struct slice text,
+                      struct slice *out) MUST_CHECK;
+enum err field_name_parse(struct assignment *assignment, struct slice text,
+                          struct slice *out) MUST_CHECK;
+/* A word that stands for ranges of addresses; NULL when `text` is none. */
+const char *range_word(struct slice text);
 
 /* `text` in the arena, as a path: relative ones are joined to the folder; "-" stays; "" gives NULL.
  */

@@ -86,7 +86,9 @@ static void print_cidrs(const struct cidr_list *list, struct buffer *out)
     for (unsigned i = 0; i < list->count; i++) {
         buffer_text(out, i ? ", \"" : "\"");
         address_print(out, &list->items[i].network);
-        buffer_printf(out, "/%u\"", list->items[i].bits);
+        if (list->items[i].network.family != ADDRESS_UNIX)
+            buffer_printf(out, "/%u", list->items[i].bits);
+        buffer_byte(out, '"');
     }
     buffer_byte(out, ']');
 }
@@ -132,6 +134,11 @@ void value_print(const struct option *option, const void *object, struct buffer 
     case OPTION_TEXT_LIST:
     case OPTION_PATTERNS:
     case OPTION_LISTEN:
+    case OPTION_PATH_LIST:
+    case OPTION_ORIGINS:
+    case OPTION_HOSTS:
+    case OPTION_METHODS:
+    case OPTION_FIELDS:
         print_texts(at, out);
         return;
     case OPTION_CIDR_LIST:
@@ -167,6 +174,11 @@ static const struct {
     [OPTION_TEXT_LIST] = {"a list of texts", ""},
     [OPTION_PATTERNS] = {"a list of paths such as [\"/v1/models\", \"/v1/chat/*\"]", ""},
     [OPTION_LISTEN] = {"a list of addresses such as [\"127.0.0.1:8080\"]", ""},
+    [OPTION_PATH_LIST] = {"a path, or a list of paths", ""},
+    [OPTION_ORIGINS] = {"a list of origins such as [\"https://chat.example.org\"]", ""},
+    [OPTION_HOSTS] = {"a list of hosts such as [\"llm.example.org\", \"*.example.org\"]", ""},
+    [OPTION_METHODS] = {"a list of methods such as [\"POST\", \"GET\"]", ""},
+    [OPTION_FIELDS] = {"a list of header fields such as [\"Authorization\"]", ""},
     [OPTION_CIDR_LIST] = {"a list of addresses or ranges such as [\"10.0.0.0/8\", \"::1\"]", ""},
     [OPTION_DATABASE] = {"a database such as \"sqlite:sallyport-data/sallyport.db\"", ""},
     [OPTION_ACCESS] = {"a path, or tables [[log.access]]", ""},

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "gateway/exchange.h"
+#include "guard/cors.h"
 
 /* On every answer: CONTRACT 5. */
 static const struct {
@@ -13,6 +14,15 @@ static const struct {
     {SLICE("Content-Security-Policy"), SLICE("default-src 'none'; frame-ancestors 'none'")},
     {SLICE("Cache-Control"),           SLICE("no-store")                                  },
 };
+
+enum { LIST_FIELD_BYTES_MAX = 16 * 1024 };
+
+#define EXPOSED                                                                                    \
+    "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, X-Request-Id"
+
+/* A year, as hosts of one name only: what stands beside us under other names is not ours to move to
+ * TLS, and no promise can be taken back before it runs out. */
+#define TRANSPORT_SECURITY "max-age=31536000"
 
 typedef void each_fn(void *context, struct slice name, struct slice value);
 
@@ -46,6 +56,41 @@ static void allow_field(unsigned methods, each_fn *each, void *context)
     each(context, SLICE("Allow"), buffer_slice(&text));
 }
 
+static void list_field(struct slice name, const struct text_list *list, each_fn *each,
+                       void *context)
+{
+    AUTO(buffer) text = BUFFER_MAX(LIST_FIELD_BYTES_MAX);
+    for (unsigned i = 0; i < list->count; i++)
+        buffer_printf(&text, "%s%s", i ? ", " : "", list->items[i]);
+    if (!text.failed)
+        each(context, name, buffer_slice(&text));
+}
+
+/* For pages that are allowed, on every answer, refusals included: a page that cannot read why it
+ * was refused cannot do better. A shared cache must not show one origin's answer to another, and so
+ * Vary stands on the answers to strangers too. */
+static void cors_fields(const struct exchange *x, const struct answer *answer, each_fn *each,
+                        void *context)
+{
+    const struct settings *settings = exchange_settings(x);
+    struct slice allowed = {0};
+    each(context, SLICE("Vary"), SLICE("Origin"));
+    if (x->head && x->refusal != REFUSE_PREFLIGHT)
+        allowed = cors_allow_origin(settings, x->head->origin);
+    if (allowed.len == 0)
+        return;
+    each(context, SLICE("Access-Control-Allow-Origin"), allowed);
+    if (!answer->preflight) {
+        each(context, SLICE("Access-Control-Expose-Headers"), SLICE(EXPOSED));
+        return;
+    }
+    list_field(SLICE("Access-Control-Allow-Methods"), &settings->server.cors_methods, each,
+               context);
+    list_field(SLICE("Access-Control-Allow-Headers"), &settings->server.cors_headers, each,
+               context);
+    each(context, SLICE("Access-Control-Max-Age"), SLICE("600"));
+}
+
 /* What the upstream said, without what ends here and what only we say. */
 static void upstream_fields(const struct response_head *head, each_fn *each, void *context)
 {
@@ -75,6 +120,12 @@ void answer_each_field(struct exchange *x, const struct answer *answer, each_fn 
         rate_limit_fields(x, each, context);
     for (unsigned i = 0; i < COUNT_OF(always); i++)
         each(context, always[i].name, always[i].value);
+    if (x->secure)
+        each(context, SLICE("Strict-Transport-Security"), SLICE(TRANSPORT_SECURITY));
+    if (cors_enabled(exchange_settings(x)))
+        cors_fields(x, answer, each, context);
+    if (answer->location.len)
+        each(context, SLICE("Location"), answer->location);
     if (answer->retry_after_s)
         number(each, context, SLICE("Retry-After"), answer->retry_after_s);
     if (answer->allow_methods)

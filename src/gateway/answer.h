@@ -16,6 +16,8 @@ struct answer {
     unsigned allow_methods;               /* bits for Allow; 0: none */
     bool authenticate;                    /* WWW-Authenticate */
     bool event_stream;                    /* tells an outer nginx not to buffer */
+    bool preflight;                       /* says what web pages may send */
+    struct slice location;                /* of a redirect; empty: none */
 };
 
 /* Calls `each` for every field of the answer but the framing ones (Content-Length,

@@ -1,6 +1,7 @@
 /* Where the request comes from: how much that address may ask at all. Comes first, so that a flood
  * costs us no more than this. */
 #include "gateway/gate.h"
+#include "guard/cors.h"
 
 void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict)
 {
@@ -30,15 +31,24 @@ enum verdict charge_address(struct exchange *x)
     return refuse(x, REFUSE_IP_RATE);
 }
 
+/* Shows the address's limit without charging it. */
+static void show_address_limit(struct exchange *x)
+{
+    struct rate_verdict verdict =
+        rate_peek(x->worker->shared->rates, x->client_hash, &exchange_settings(x)->limits.ip,
+                  x->worker->loop.now_us);
+    exchange_show_limit(x, &verdict);
+}
+
 enum verdict check_address(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
+    if (x->over_limit && !is_open_path(x))
+        return refuse(x, REFUSE_OVERLOADED);
     if (x->client.family == ADDRESS_UNIX)
         return PASS;
     if (is_open_path(x)) { /* health checks and the like are charged to nobody */
-        struct rate_verdict verdict = rate_peek(x->worker->shared->rates, x->client_hash,
-                                                &settings->limits.ip, x->worker->loop.now_us);
-        exchange_show_limit(x, &verdict);
+        show_address_limit(x);
         return PASS;
     }
     uint64_t in_flight_max = settings->limits.requests_in_flight_per_ip;
@@ -48,6 +58,10 @@ enum verdict check_address(struct exchange *x)
             return refuse(x, REFUSE_TOO_MANY_IN_FLIGHT);
         }
         x->in_flight_counted = true;
+    }
+    if (cors_is_preflight(settings, x->head)) { /* the page's own request will be charged */
+        show_address_limit(x);
+        return PASS;
     }
     return charge_address(x);
 }

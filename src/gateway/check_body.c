@@ -51,7 +51,7 @@ enum verdict check_body(struct exchange *x)
         x->body_complete = true;
         return PASS;
     }
-    if (!head->chunked && head->content_length == HTTP_NO_LENGTH)
+    if (!head->chunked && !head->streamed && head->content_length == HTTP_NO_LENGTH)
         return refuse(x, REFUSE_LENGTH_REQUIRED);
     if (check_head(x) == REFUSE)
         return REFUSE;

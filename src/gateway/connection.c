@@ -1,20 +1,26 @@
-/* The reading side of a client's connection; http1_front.c is the writing side. The hard problem is
- * that bytes arrive in any pieces while at most one exchange is looked at: what belongs to later
- * requests waits in `in` (or still lies in the worker's scratch as `pending`) and is not parsed
- * before its time. */
+/* A client's connection from its acceptance to its end; connection_out.c is what goes out. The hard
+ * problem is to hold many that do nothing: those that serve nobody wait in a list, oldest first,
+ * and when the gateway is nearly full, or out of descriptors, the head of that list makes room for
+ * whoever comes. */
 #include "gateway/connection.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "gateway/gate.h"
+#include "gateway/http2_front.h"
+#include "guard/proxies.h"
 
 enum {
-    REQUESTS_PER_TURN = 16, /* pipelined ones; then other connections have their turn */
-    BODY_BYTES_PER_TURN = 256 * 1024,
-    LOOK_BYTES = 1024,
     LINGER_BYTES = 32 * 1024 * 1024, /* CONTRACT 10 */
     LINGER_US = 5 * 1000 * 1000,
-    IN_EXTRA_BYTES = SCRATCH_BYTES /* `in` holds an incomplete head and one read more */
+    LINGER_BYTES_PER_TURN = 256 * 1024,
+    TURN_US = 50,
+    PIECE_BYTES_MIN = 8 * 1024,
+    PIECE_BYTES_FIRST = 32 * 1024,
+    PIECE_BYTES_MAX = 256 * 1024,
+    HANDSHAKES_PER_TURN = 8,
+    OVER_LIMIT_MAX = 64, /* connections beyond server.max_connections, for health checks */
+    /* Who has just come, or was just answered, may still ask: time for a handshake far away. */
+    SHED_AFTER_US = 250 * 1000,
 };
 
 static void release(struct grave *grave)
@@ -23,317 +29,214 @@ static void release(struct grave *grave)
     pool_give(&c->worker->connections, c);
 }
 
-static void arm(struct connection *c, uint64_t delay_us)
+static void uncount(struct worker *worker)
 {
-    timer_arm(&c->worker->loop, &c->timer, c->worker->loop.now_us + delay_us);
+    atomic_fetch_sub_explicit(&worker->connection_count, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&worker->shared->connections, 1, memory_order_relaxed);
 }
 
 void connection_close(struct connection *c)
 {
-    if (c->state == CONNECTION_CLOSED)
+    if (c->closed)
         return;
     struct worker *worker = c->worker;
-    c->state = CONNECTION_CLOSED;
+    c->closed = true;
     loop_unwatch(&worker->loop, &c->watch);
     timer_disarm(&worker->loop, &c->timer);
     loop_release_timers(&worker->loop, 1);
     list_remove(&c->task.link);
     list_remove(&c->link);
+    list_remove(&c->waiting);
     if (c->reset)
         stream_reset(&c->stream);
     else
         stream_close(&c->stream);
-    struct exchange *x = c->exchange;
-    c->exchange = NULL;
-    if (x)
-        exchange_client_gone(x);
-    buffer_finish(&c->in);
+    c->protocol->end(c);
     body_release(&c->out, &worker->answer_blocks);
     if (c->cap_counted)
         caps_give(worker->shared->caps, CAP_CONNECTIONS, c->peer_hash);
-    atomic_fetch_sub_explicit(&worker->connection_count, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&worker->shared->connections, 1, memory_order_relaxed);
+    uncount(worker);
     worker_bury(worker, &c->grave, release);
+}
+
+void connection_arm(struct connection *c, uint64_t delay_us)
+{
+    timer_arm(&c->worker->loop, &c->timer, c->worker->loop.now_us + delay_us);
+}
+
+void connection_defer(struct connection *c)
+{
+    loop_defer(&c->worker->loop, &c->task);
+}
+
+bool connection_turn_is_long(const struct connection *c)
+{
+    return clock_now_us() - c->worker->loop.now_us >= TURN_US;
+}
+
+void connection_fit_piece(struct connection *c, size_t n, uint64_t begun_us)
+{
+    uint64_t took_us = clock_now_us() - begun_us;
+    if (took_us > TURN_US && c->piece_bytes > PIECE_BYTES_MIN)
+        c->piece_bytes /= 2;
+    else if (took_us < TURN_US / 2 && n >= c->piece_bytes && c->piece_bytes < PIECE_BYTES_MAX)
+        c->piece_bytes *= 2;
+}
+
+void connection_set_waiting(struct connection *c, bool waiting)
+{
+    list_remove(&c->waiting);
+    c->waiting_since_us = c->worker->loop.now_us;
+    if (waiting)
+        list_append(&c->worker->waiting_connections, &c->waiting);
+}
+
+void connection_become(struct connection *c, const struct protocol *protocol)
+{
+    c->protocol->end(c);
+    c->protocol = protocol;
 }
 
 /* --- reading ------------------------------------------------------------------------------------
  */
 
-/* One read into the scratch, or behind what `in` holds. False: nothing came (and perhaps the
- * connection is closed). */
-static bool read_some(struct connection *c)
+static enum err was_read(struct connection *c, enum err err)
 {
-    if (!c->readable)
-        return false;
-    char *room = c->worker->scratch;
-    size_t n;
-    if (c->in.len && !(room = buffer_reserve(&c->in, IN_EXTRA_BYTES / 4))) {
+    /* What is left after a hang-up announces itself no more. */
+    c->readable = err == OK && (!c->stream.drained || c->hung_up);
+    if (err != OK && err != ERR_AGAIN)
         connection_close(c);
-        return false;
-    }
-    enum err err =
-        stream_read(&c->stream, room, c->in.len ? IN_EXTRA_BYTES / 4 : SCRATCH_BYTES, &n);
-    c->readable = err == OK ? !c->stream.drained || c->hung_up : false;
-    if (err == ERR_AGAIN)
-        return false;
-    if (err) {
-        connection_close(c);
-        return false;
-    }
-    if (c->in.len)
-        buffer_grow(&c->in, n);
-    else
-        c->pending = slice_make(room, n);
-    return true;
+    return err;
 }
 
-static struct slice unread(const struct connection *c)
+enum err connection_read(struct connection *c, char *room, size_t size, size_t *n)
 {
-    return c->pending.len ? c->pending : buffer_slice(&c->in);
+    return c->readable ? was_read(c, stream_read(&c->stream, room, size, n)) : ERR_AGAIN;
 }
 
-static void consume(struct connection *c, size_t n)
+enum err connection_read_pieces(struct connection *c, const struct iovec *pieces, int count,
+                                size_t *n)
 {
-    if (c->pending.len) {
-        c->pending = slice_from(c->pending, n);
-        return;
-    }
-    buffer_consume(&c->in, n);
-    if (c->in.len == 0)
-        buffer_finish(&c->in);
-}
-
-bool connection_skip(struct connection *c, uint64_t n)
-{
-    if (unread(c).len < n)
-        return false;
-    consume(c, n);
-    return true;
-}
-
-/* The scratch is about to be used by others. False: no memory for it, the connection is closed. */
-static bool keep_pending(struct connection *c)
-{
-    if (!c->pending.len)
-        return true;
-    buffer_append(&c->in, c->pending);
-    c->pending = slice_make(NULL, 0);
-    if (c->in.failed)
-        connection_close(c);
-    return !c->in.failed;
-}
-
-/* --- heads --------------------------------------------------------------------------------------
- */
-
-static void begin(struct connection *c, struct exchange *x)
-{
-    c->exchange = x;
-    c->state = CONNECTION_ANSWERING;
-    c->answer_ended = c->answer_chunked = false;
-    c->keep_alive = false;
-}
-
-static bool refuse_unread(struct connection *c, enum refusal refusal, enum http_fault fault)
-{
-    struct exchange *x = exchange_create_faulty(c->worker, &front_http1, c, &c->peer, unread(c));
-    c->head_incomplete = false;
-    if (!x) {
-        connection_close(c);
-        return false;
-    }
-    begin(c, x);
-    if (fault)
-        refuse_with(x, refusal, NULL, "The request could not be read: %s.", http_fault_name(fault));
-    else
-        refuse(x, refusal);
-    exchange_refuse(x);
-    return true;
-}
-
-/* Reading an incomplete head again from its start must not add up to quadratic work for a client
- * that sends byte by byte: beyond the first KiB it waits for the end of a line (of which there are
- * at most a hundred) or for another KiB. */
-static bool worth_another_look(const struct connection *c, struct slice bytes)
-{
-    size_t fresh = bytes.len - c->looked_at;
-    return !c->head_incomplete || bytes.len <= LOOK_BYTES || fresh >= LOOK_BYTES ||
-           memchr(bytes.ptr + c->looked_at, '\n', fresh) != NULL;
-}
-
-/* True: there may be more to do. */
-static bool read_head(struct connection *c)
-{
-    if ((unread(c).len == 0 || c->head_incomplete) && !read_some(c))
-        return false;
-    struct request_head *head = c->worker->head;
-    struct slice bytes = unread(c);
-    if (!worth_another_look(c, bytes))
-        return true;
-    c->looked_at = bytes.len;
-    enum http_fault fault;
-    size_t used;
-    enum err err =
-        request_head_parse(bytes, &c->worker->use->snapshot->limits, head, &used, &fault);
-    if (err == ERR_AGAIN) {
-        if (!c->head_incomplete)
-            arm(c,
-                worker_settings(c->worker)->server.header_timeout_us); /* from the first byte on */
-        c->head_incomplete = true;
-        return keep_pending(c);
-    }
-    c->head_incomplete = false;
-    if (err)
-        return refuse_unread(c, refusal_of_http_fault(fault), fault);
-    struct exchange *x =
-        exchange_create(c->worker, &front_http1, c, &c->peer, head, slice_to(bytes, used));
-    if (!x) {
-        connection_close(c);
-        return false;
-    }
-    begin(c, x);
-    c->turn_requests++;
-    consume(c, used);
-    gate_run(x);
-    return true;
-}
-
-/* --- bodies -------------------------------------------------------------------------------------
- */
-
-/* A body of known length goes straight into the block it will be sent from. */
-static bool read_in_place(struct connection *c, struct exchange *x, enum err *err, size_t *n)
-{
-    struct body_rooms rooms;
-    *err = body_rooms(&x->body, &c->worker->request_blocks, x->body_left, &rooms);
-    if (*err) {
-        refuse(x, REFUSE_OVERLOADED);
-        return true;
-    }
-    enum err got = stream_read_pieces(&c->stream, rooms.pieces, rooms.count, n);
-    c->readable = got == OK ? !c->stream.drained || c->hung_up : false;
-    if (got) {
-        body_fill(&x->body, &c->worker->request_blocks, &rooms, 0);
-        if (got != ERR_AGAIN)
-            connection_close(c);
-        return false;
-    }
-    *err = exchange_take_body(x, &rooms, *n);
-    return true;
-}
-
-/* Reads some of the body. False: nothing came. `*err` is what the exchange says of it. */
-static bool read_piece(struct connection *c, struct exchange *x, enum err *err, size_t *n)
-{
-    *n = 0;
-    if (unread(c).len == 0 && !x->head->chunked && x->body_left)
-        return c->readable && read_in_place(c, x, err, n);
-    bool empty = !x->head->chunked && x->body_left == 0; /* Content-Length: 0 */
-    if (unread(c).len == 0 && !empty && !read_some(c))
-        return false;
-    *err = exchange_feed_body(x, unread(c), n);
-    consume(c, *n);
-    return true;
-}
-
-static bool read_body(struct connection *c)
-{
-    struct exchange *x = c->exchange;
-    uint64_t timeout_us = worker_settings(c->worker)->server.body_timeout_us;
-    size_t total = 0, n;
-    enum err err = OK;
-    while (read_piece(c, x, &err, &n)) {
-        if (err) {
-            c->state = CONNECTION_ANSWERING;
-            exchange_refuse(x);
-            return true;
-        }
-        if (x->body_complete) {
-            c->state = CONNECTION_ANSWERING;
-            gate_run(x);
-            return true;
-        }
-        total += n;
-        if (total >= BODY_BYTES_PER_TURN) {
-            loop_defer(&c->worker->loop, &c->task);
-            break;
-        }
-    }
-    if (c->state == CONNECTION_BODY)
-        arm(c, timeout_us);
-    return false;
+    return c->readable ? was_read(c, stream_read_pieces(&c->stream, pieces, count, n)) : ERR_AGAIN;
 }
 
 /* --- lingering ----------------------------------------------------------------------------------
  */
 
-/* Reads and throws away, unparsed, so that the client sees our answer and not a reset. */
-static void linger(struct connection *c)
+static void linger_turn(struct connection *c)
 {
-    size_t budget = BODY_BYTES_PER_TURN;
-    buffer_finish(&c->in);
-    c->pending = slice_make(NULL, 0);
-    while (c->readable && c->state == CONNECTION_LINGERING) {
-        size_t n;
-        enum err err = stream_read(&c->stream, c->worker->scratch, SCRATCH_BYTES, &n);
-        c->readable = err == OK ? !c->stream.drained || c->hung_up : false;
-        if (err == ERR_AGAIN)
-            return;
-        if (err || (c->lingered_bytes += n) > LINGER_BYTES) {
+    size_t turn_bytes = 0, n;
+    while (connection_read(c, c->worker->scratch, SCRATCH_BYTES, &n) == OK) {
+        c->lingered_bytes += n;
+        turn_bytes += n;
+        if (c->lingered_bytes > LINGER_BYTES) {
             connection_close(c);
             return;
         }
-        if (n >= budget) {
-            loop_defer(&c->worker->loop, &c->task);
+        if (turn_bytes >= LINGER_BYTES_PER_TURN) {
+            connection_defer(c);
             return;
         }
-        budget -= n;
     }
 }
+
+static void do_nothing(struct connection *c)
+{
+    (void)c;
+}
+
+static const struct protocol lingering = {
+    .turn = linger_turn,
+    .on_time = connection_close,
+    .written = do_nothing,
+    .end = do_nothing,
+    .drain = connection_close,
+};
+
+void connection_linger(struct connection *c)
+{
+    connection_become(c, &lingering);
+    connection_set_waiting(c, true);
+    stream_end_writing(&c->stream);
+    connection_arm(c, LINGER_US);
+    if (!c->in_turn)
+        connection_defer(c);
+}
+
+/* --- the TLS handshake --------------------------------------------------------------------------
+ */
+
+/* Whoever speaks plain HTTP to this port is told so, in clear. */
+static void answer_plain_http(struct connection *c)
+{
+    tls_session_destroy(c->stream.tls);
+    c->stream.tls = NULL;
+    c->secure = false;
+    http1_begin(c);
+    http1_refuse(c, REFUSE_PLAIN_HTTP);
+}
+
+/* A handshake costs as much as ten requests: only some of them in one turn of the loop. */
+static bool too_many_handshakes(struct worker *worker)
+{
+    if (worker->handshakes_us != worker->loop.now_us)
+        worker->handshakes = 0;
+    worker->handshakes_us = worker->loop.now_us;
+    return ++worker->handshakes > HANDSHAKES_PER_TURN;
+}
+
+static void handshake_turn(struct connection *c)
+{
+    if (too_many_handshakes(c->worker)) {
+        connection_defer(c);
+        return;
+    }
+    enum err err = stream_handshake(&c->stream);
+    if (err == ERR_AGAIN)
+        return;
+    if (err)
+        record_event(c->worker->ring, EVENT_HANDSHAKE_FAILED);
+    if (err == ERR_SYNTAX) {
+        answer_plain_http(c);
+        return;
+    }
+    if (err) {
+        connection_close(c);
+        return;
+    }
+    c->readable = true; /* the first request may have come with the handshake's last bytes */
+    if (tls_session_protocol(c->stream.tls) == TLS_HTTP2)
+        http2_begin(c, slice_make(NULL, 0));
+    else
+        http1_begin(c);
+}
+
+static void handshake_drain(struct connection *c)
+{
+    connection_arm(c, SECOND_US); /* it was on its way here, and may still ask */
+}
+
+static const struct protocol handshake = {
+    .turn = handshake_turn,
+    .on_time = connection_close,
+    .written = do_nothing,
+    .end = do_nothing,
+    .drain = handshake_drain,
+};
 
 /* --- turns --------------------------------------------------------------------------------------
  */
 
-static void turn(struct connection *c)
-{
-    for (;;) {
-        switch (c->state) {
-        case CONNECTION_HEAD:
-            if (c->turn_requests >= REQUESTS_PER_TURN) {
-                loop_defer(&c->worker->loop, &c->task);
-                return;
-            }
-            if (!read_head(c))
-                return;
-            break;
-        case CONNECTION_BODY:
-            if (!read_body(c))
-                return;
-            break;
-        case CONNECTION_ANSWERING:
-            /* Nobody is there to hear the answer: stop the model. */
-            if (c->hung_up && !c->answer_ended)
-                connection_close(c);
-            return;
-        case CONNECTION_LINGERING:
-            linger(c);
-            return;
-        case CONNECTION_CLOSED:
-            return;
-        }
-    }
-}
-
 void connection_turn(struct connection *c)
 {
     c->in_turn = true;
-    c->turn_requests = 0;
     if (c->out.len && c->writable)
         connection_flush(c);
-    turn(c);
+    for (const struct protocol *now = NULL; !c->closed && c->protocol != now;) {
+        now = c->protocol;
+        now->turn(c);
+    }
     c->in_turn = false;
-    if (c->state != CONNECTION_CLOSED)
-        keep_pending(c);
 }
 
 static void on_ready(struct watch *watch, uint32_t events)
@@ -347,82 +250,115 @@ static void on_ready(struct watch *watch, uint32_t events)
 
 static void on_task(struct task *task)
 {
-    connection_turn(CONTAINER_OF(task, struct connection, task));
+    struct connection *c = CONTAINER_OF(task, struct connection, task);
+    c->in_task = true;
+    connection_turn(c);
+    c->in_task = false;
 }
 
 static void on_time(struct timer *timer)
 {
     struct connection *c = CONTAINER_OF(timer, struct connection, timer);
-    switch (c->state) {
-    case CONNECTION_HEAD:
-        if (c->head_incomplete)
-            refuse_unread(c, REFUSE_HEADER_TIMEOUT, HTTP_FINE);
-        else
-            connection_close(c);
-        break;
-    case CONNECTION_BODY:
-        c->state = CONNECTION_ANSWERING;
-        refuse(c->exchange, REFUSE_BODY_TIMEOUT);
-        exchange_refuse(c->exchange);
-        break;
-    case CONNECTION_ANSWERING:
-        if (c->out.len) /* the client does not read */
-            connection_close(c);
-        break;
-    case CONNECTION_LINGERING:
-        connection_close(c);
-        break;
-    case CONNECTION_CLOSED:
-        break;
-    }
+    c->protocol->on_time(c);
 }
 
-/* --- beginning and end --------------------------------------------------------------------------
+/* --- the beginning ------------------------------------------------------------------------------
  */
 
 static bool over_cap(struct connection *c)
 {
     uint64_t max = worker_settings(c->worker)->limits.connections_per_ip;
-    if (max == 0 || c->peer.family == ADDRESS_UNIX)
+    if (max == 0 || c->peer.family == ADDRESS_UNIX ||
+        proxies_trust(worker_settings(c->worker), &c->peer)) /* it speaks for many */
         return false;
     c->cap_counted = caps_take(c->worker->shared->caps, CAP_CONNECTIONS, c->peer_hash, max);
     return !c->cap_counted;
 }
 
-void connection_start(struct worker *worker, int fd, const struct address *peer)
+bool connections_shed(struct worker *worker)
+{
+    if (list_empty(&worker->waiting_connections))
+        return false;
+    struct connection *oldest =
+        LIST_OF(worker->waiting_connections.next, struct connection, waiting);
+    if (worker->loop.now_us - oldest->waiting_since_us < SHED_AFTER_US)
+        return false;
+    record_event(worker->ring, EVENT_CONNECTION_SHED);
+    connection_close(oldest);
+    return true;
+}
+
+/* Is there no room for this one? Those that wait for nothing make some first. */
+static bool over_limit(struct connection *c)
+{
+    struct worker *worker = c->worker;
+    uint64_t max = worker->shared->connections_max;
+    unsigned open = atomic_load_explicit(&worker->shared->connections, memory_order_relaxed);
+    if (open <= max - max / 5)
+        return false;
+    bool shed = connections_shed(worker);
+    c->over_limit = open > max && !shed;
+    return open > max + OVER_LIMIT_MAX && !shed;
+}
+
+static enum refusal reason_against(struct connection *c)
+{
+    if (over_cap(c))
+        return REFUSE_TOO_MANY_CONNECTIONS;
+    return over_limit(c) ? REFUSE_OVERLOADED : REFUSE_NONE;
+}
+
+/* One that was on its way here when the drain began may still ask, if it does so now. */
+static void await_request(struct connection *c)
+{
+    connection_arm(c, c->worker->draining || c->over_limit
+                          ? SECOND_US
+                          : worker_settings(c->worker)->server.header_timeout_us);
+    connection_set_waiting(c, true);
+}
+
+static enum err open_stream(struct connection *c, bool tls)
+{
+    if (tls)
+        TRY(tls_accept_create(c->worker->tls, c->stream.fd, &c->stream.tls));
+    return loop_watch(&c->worker->loop, &c->watch);
+}
+
+void connection_start(struct worker *worker, int fd, const struct address *peer, bool tls)
 {
     struct connection *c = pool_take(&worker->connections);
     struct stream stream = stream_of(fd);
-    bool reserved = c && loop_reserve_timers(&worker->loop, 1) == OK;
-    if (!reserved) {
+    if (!c || loop_reserve_timers(&worker->loop, 1) != OK) {
         if (c)
             pool_give(&worker->connections, c);
         stream_close(&stream);
-        atomic_fetch_sub_explicit(&worker->connection_count, 1, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&worker->shared->connections, 1, memory_order_relaxed);
+        uncount(worker);
         return;
     }
-    const struct settings *settings = worker_settings(worker);
-    *c = (struct connection){.worker = worker, .stream = stream, .peer = *peer};
+    *c = (struct connection){.worker = worker,
+                             .stream = stream,
+                             .peer = *peer,
+                             .secure = tls,
+                             .piece_bytes = PIECE_BYTES_FIRST};
     struct address identity = address_identity(peer);
     c->peer_hash = hash_bytes(slice_make((const char *)identity.bytes, sizeof identity.bytes));
     c->watch = (struct watch){.fd = fd, .on_ready = on_ready};
     c->timer.on_time = on_time;
     task_init(&c->task, on_task);
     list_init(&c->link);
-    buffer_init(&c->in, settings->server.max_header_bytes + 2 * IN_EXTRA_BYTES);
+    list_init(&c->waiting);
     list_append(&worker->all_connections, &c->link);
-    if (loop_watch(&worker->loop, &c->watch) != OK) {
+    c->protocol = &handshake;
+    if (!tls)
+        http1_begin(c);
+    /* Who is not wanted is told why over plain HTTP; no TLS work is done for it. */
+    enum refusal refusal = reason_against(c);
+    if ((refusal && tls) || open_stream(c, tls) != OK)
         connection_close(c);
-        return;
-    }
-    /* One that was on its way here when the drain began may still ask, if it does so now. */
-    arm(c, worker->draining ? SECOND_US : settings->server.header_timeout_us);
-    unsigned open = atomic_load_explicit(&worker->shared->connections, memory_order_relaxed);
-    if (over_cap(c))
-        refuse_unread(c, REFUSE_TOO_MANY_CONNECTIONS, HTTP_FINE);
-    else if (open > settings->server.max_connections)
-        refuse_unread(c, REFUSE_OVERLOADED, HTTP_FINE);
+    else if (refusal)
+        http1_refuse(c, refusal);
+    else
+        await_request(c);
 }
 
 void connections_drain(struct worker *worker)
@@ -431,8 +367,6 @@ void connections_drain(struct worker *worker)
     LIST_EACH(link, &worker->all_connections)
     {
         struct connection *c = LIST_OF(link, struct connection, link);
-        if (c->state == CONNECTION_LINGERING ||
-            (c->state == CONNECTION_HEAD && !c->head_incomplete && !c->in.len))
-            connection_close(c);
+        c->protocol->drain(c);
     }
 }

@@ -1,64 +1,105 @@
-/* A client's HTTP/1 connection: reads heads and bodies, carries one exchange after the other,
- * writes their answers. An idle connection owns no buffers. */
+/* A client's connection: the socket, what goes out through it, and its end. What the bytes mean is
+ * the business of its protocol, of which it has one at a time: a TLS handshake, then HTTP/1 or
+ * HTTP/2, at last perhaps lingering. An idle connection owns no buffers. */
 #ifndef GATEWAY_CONNECTION_H
 #define GATEWAY_CONNECTION_H
 
 #include "base/block.h"
-#include "gateway/exchange.h"
+#include "gateway/http1.h"
+#include "gateway/worker.h"
 #include "io/loop.h"
 #include "io/stream.h"
 
-enum connection_state {
-    CONNECTION_HEAD,      /* between exchanges, or in the middle of a head */
-    CONNECTION_BODY,      /* reading the exchange's body */
-    CONNECTION_ANSWERING, /* the exchange is being decided or answered */
-    CONNECTION_LINGERING, /* answered early and half-closed: the rest is read and thrown away */
-    CONNECTION_CLOSED,
+struct connection;
+
+/* What a connection does at the moment. None of these is called once it is closed. */
+struct protocol {
+    /* The socket has news, or the connection's task runs. */
+    void (*turn)(struct connection *c);
+    void (*on_time)(struct connection *c);
+    /* Everything that was to go out is with the kernel. */
+    void (*written)(struct connection *c);
+    /* Another protocol follows, or the connection closes: exchanges are told that their client is
+     * gone, memory is given back. */
+    void (*end)(struct connection *c);
+    /* The gateway shuts down: close when idle, else after what is under way. */
+    void (*drain)(struct connection *c);
 };
 
 struct connection {
     struct grave grave;
-    struct list link;
+    struct list link;    /* in worker->all_connections */
+    struct list waiting; /* in worker->waiting_connections, while it serves nobody */
     struct watch watch;
     struct timer timer;
     struct task task; /* to go on in the next turn */
     struct stream stream;
     struct worker *worker;
-    struct exchange *exchange;
+    const struct protocol *protocol;
     struct address peer;
     uint64_t peer_hash;
-    struct buffer in;     /* bytes read and not used yet */
-    struct slice pending; /* the same, while they still lie in the worker's scratch */
-    struct body out;      /* bytes to write that the kernel did not take */
-    size_t out_sent;      /* of the first block */
+    uint64_t waiting_since_us;
+    struct body out; /* bytes to write that the kernel did not take */
+    size_t out_sent; /* of the first block */
     size_t lingered_bytes;
-    size_t looked_at; /* bytes of an incomplete head at the last attempt to read it */
-    enum connection_state state;
+    size_t piece_bytes; /* of a body, to be read before the next look at the clock */
     bool readable, writable, hung_up;
-    bool head_incomplete; /* all of `in` was looked at */
-    bool cap_counted;
-    bool answer_chunked, answer_ended, keep_alive;
-    bool reset;             /* connection_close sends a reset, not an orderly end */
-    bool answer_to_end;     /* only the end of the connection ends the answer */
-    bool in_turn;           /* connection_turn is on the stack and goes on by itself */
-    bool broken;            /* an answer could not be kept: nothing more is written */
-    unsigned turn_requests; /* heads read in this turn */
+    bool cap_counted, secure;
+    bool over_limit; /* beyond server.max_connections: health checks only */
+    bool reset;      /* connection_close sends a reset, not an orderly end */
+    bool in_turn;    /* connection_turn is on the stack and goes on by itself */
+    bool in_task;    /* that is `task`, not an event */
+    bool broken;     /* an answer could not be kept: nothing more is written */
+    bool closed;
+    union {
+        struct http1 http1;
+        struct http2_link *http2;
+    };
 };
 
-/* Takes over the descriptor. Closes it when there is no memory. */
-void connection_start(struct worker *worker, int fd, const struct address *peer);
-/* At once; an exchange in it is told that its client is gone. */
-void connection_close(struct connection *connection);
-/* Idle ones close now, busy ones after their answer. */
+/* Takes over the descriptor. Closes it when there is no memory. `tls`: its listener speaks it. */
+void connection_start(struct worker *worker, int fd, const struct address *peer, bool tls);
+/* At once; its exchanges are told that their client is gone. */
+void connection_close(struct connection *c);
+/* Idle ones close now, busy ones after their answers. */
 void connections_drain(struct worker *worker);
+/* Closes the connection that has served nobody for the longest time. False: there is none that has
+ * had its chance. */
+bool connections_shed(struct worker *worker);
 
-extern const struct front front_http1;
-
-/* Between connection.c, which reads, and http1_front.c, which writes. */
-void connection_flush(struct connection *connection);
-void connection_turn(struct connection *connection);
-/* Drops the next `n` bytes of the client's; false, and nothing dropped, when they are not all here.
+/* --- for protocols ------------------------------------------------------------------------------
  */
-bool connection_skip(struct connection *connection, uint64_t n);
+
+void connection_become(struct connection *c, const struct protocol *protocol);
+/* No more is written; what the client still sends is read and thrown away, unparsed, so that it
+ * sees our answer and not a reset (CONTRACT 10: 32 MB or 5 s at most), then the connection closes.
+ */
+void connection_linger(struct connection *c);
+void connection_turn(struct connection *c);
+/* The protocol's turn runs again in the loop's next turn. */
+void connection_defer(struct connection *c);
+/* The loop has been in its turn for so long that others should have theirs: what can wait goes on
+ * in the next one. Time is the measure and not bytes, for a byte of a body costs from half a
+ * nanosecond to sixty, as the sender likes. */
+bool connection_turn_is_long(const struct connection *c);
+/* `n` bytes of a body took from `begun_us` until now: fits `piece_bytes`. */
+void connection_fit_piece(struct connection *c, size_t n, uint64_t begun_us);
+void connection_arm(struct connection *c, uint64_t delay_us);
+/* Does it serve somebody? One that does not can be shed. */
+void connection_set_waiting(struct connection *c, bool waiting);
+
+/* ERR_AGAIN: nothing is there now. Any other error: the client is gone, and the connection closed.
+ */
+enum err connection_read(struct connection *c, char *room, size_t size, size_t *n) MUST_CHECK;
+enum err connection_read_pieces(struct connection *c, const struct iovec *pieces, int count,
+                                size_t *n) MUST_CHECK;
+
+/* Bytes to go out, behind those that wait already. `keep` copies them and writes nothing yet; `put`
+ * writes at once when that is worth a system call of its own. */
+enum { GATHER_BYTES = 4096, PUT_PIECES_MAX = 4 };
+void connection_keep(struct connection *c, struct slice bytes);
+void connection_put(struct connection *c, const struct iovec *pieces, int count);
+/* Hands what waits to the kernel, as far as it takes it. May close the connection. */
+void connection_flush(struct connection *c);
 
 #endif

@@ -9,14 +9,23 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "gateway/gate.h"
+#include "guard/proxies.h"
 
 enum {
     ARENA_MAX = 512 * 1024,          /* heads of 64 KiB, copied a few times */
+    BODY_GRACE_US = 5 * 1000 * 1000, /* before a body's rate counts */
     SCAN_ARENA_MAX = 8 * 1024 * 1024 /* the duplicate-key set of the largest body */
 };
 
+static void set_client(struct exchange *x, const struct address *client)
+{
+    x->client = *client;
+    struct address identity = address_identity(client);
+    x->client_hash = hash_bytes(slice_make((const char *)identity.bytes, sizeof identity.bytes));
+}
+
 static struct exchange *create(struct worker *worker, const struct front *front, void *front_owner,
-                               const struct address *client)
+                               const struct exchange_origin *origin)
 {
     struct exchange *x = pool_take(&worker->exchanges);
     if (!x)
@@ -26,9 +35,9 @@ static struct exchange *create(struct worker *worker, const struct front *front,
     x->use = worker_use_snapshot(worker);
     x->front = front;
     x->front_owner = front_owner;
-    x->client = *client;
-    struct address identity = address_identity(client);
-    x->client_hash = hash_bytes(slice_make((const char *)identity.bytes, sizeof identity.bytes));
+    x->peer = origin->peer;
+    x->secure = origin->secure;
+    x->over_limit = origin->over_limit;
     x->began_us = worker->loop.now_us;
     x->began_wall_us = clock_wall_us();
     x->handler = "unmatched";
@@ -37,6 +46,7 @@ static struct exchange *create(struct worker *worker, const struct front *front,
     random_bytes(id, sizeof id);
     hex_print(id, sizeof id, x->request_id);
     atomic_fetch_add_explicit(&worker->shared->exchanges, 1, memory_order_relaxed);
+    worker_count_exchange(worker, 1);
     return x;
 }
 
@@ -89,12 +99,16 @@ static struct slice line_for_record(const struct request_head *head)
 }
 
 struct exchange *exchange_create(struct worker *worker, const struct front *front,
-                                 void *front_owner, const struct address *client,
+                                 void *front_owner, const struct exchange_origin *origin,
                                  const struct request_head *head, struct slice head_bytes)
 {
-    struct exchange *x = create(worker, front, front_owner, client);
+    struct exchange *x = create(worker, front, front_owner, origin);
     if (!x)
         return NULL;
+    const struct settings *settings = exchange_settings(x);
+    struct address client = proxies_find_client(settings, head, &x->peer);
+    set_client(x, &client);
+    x->secure = proxies_find_secure(settings, head, &x->peer, origin->secure);
     struct slice bytes = arena_copy(&x->arena, head_bytes);
     /* Only as far as there are fields: the struct has room for a hundred. */
     size_t size =
@@ -114,17 +128,37 @@ struct exchange *exchange_create(struct worker *worker, const struct front *fron
     return x;
 }
 
+/* Behind a body of a wrong length a head seems to begin anywhere, also in the middle of a
+ * credential. Only what looks like a request line may be written down: letters, a space, and a
+ * target. */
+static bool begins_as_request(struct slice line)
+{
+    struct slice target = line, method = slice_cut(&target, ' ');
+    for (size_t i = 0; i < method.len; i++)
+        if ((method.ptr[i] | 0x20) < 'a' || (method.ptr[i] | 0x20) > 'z')
+            return false;
+    return method.len && (slice_starts(target, SLICE("/")) || slice_starts(target, SLICE("*")) ||
+                          slice_starts_nocase(target, SLICE("http")));
+}
+
 struct exchange *exchange_create_faulty(struct worker *worker, const struct front *front,
-                                        void *front_owner, const struct address *client,
+                                        void *front_owner, const struct exchange_origin *origin,
                                         struct slice first_bytes)
 {
-    struct exchange *x = create(worker, front, front_owner, client);
+    struct exchange *x = create(worker, front, front_owner, origin);
     if (!x)
         return NULL;
+    set_client(x, &x->peer); /* whom it spoke for stood in the head */
+    /* The empty line that the head's reader passes over. */
+    if (slice_starts(first_bytes, SLICE("\r\n")))
+        first_bytes = slice_from(first_bytes, 2);
+    x->head_only = slice_starts(first_bytes, SLICE("HEAD ")); /* RFC 9110, 9.3.2 */
     struct slice line = first_bytes;
     line = slice_cut(&line, '\n');
     if (slice_ends(line, SLICE("\r")))
         line.len--;
+    if (!begins_as_request(line))
+        line.len = 0;
     struct slice query = line;
     slice_cut(&query, '?');
     if (query.len) /* what could not be read might hold anything */
@@ -132,7 +166,8 @@ struct exchange *exchange_create_faulty(struct worker *worker, const struct fron
     x->request_line = arena_copy(&x->arena, slice_to(line, line.len < 256 ? line.len : 256));
     struct rate_verdict verdict = rate_peek(worker->shared->rates, x->client_hash,
                                             &exchange_settings(x)->limits.ip, worker->loop.now_us);
-    if (client->family != ADDRESS_UNIX) /* the gate, which does this for others, is never reached */
+    if (x->client.family !=
+        ADDRESS_UNIX) /* the gate, which does this for others, is never reached */
         exchange_show_limit(x, &verdict);
     return x;
 }
@@ -170,6 +205,17 @@ static enum error_shape shape_of(const struct exchange *x)
     return ollama ? ERROR_OLLAMA : ERROR_COMMON;
 }
 
+void exchange_send(struct exchange *x, struct answer *answer, struct slice body)
+{
+    answer->content_length = body.len;
+    x->answer_state = ANSWER_BEGUN;
+    x->status = answer->status;
+    x->front->send_head(x, answer);
+    x->front->send_body(x, body);
+    x->answer_state = ANSWER_COMPLETE;
+    x->front->finish(x);
+}
+
 void exchange_refuse(struct exchange *x)
 {
     if (x->answer_state != ANSWER_NOT_BEGUN) {
@@ -193,33 +239,18 @@ void exchange_refuse(struct exchange *x)
     struct answer answer = {
         .status = row->status,
         .content_type = slice_of(refusal_content_type(shape)),
-        .content_length = body.len,
         .retry_after_s = wait && !x->retry_after_s ? 1 : x->retry_after_s,
         .allow_methods = row->status == 405 ? x->path_methods : 0,
         .authenticate = row->status == 401,
     };
-    x->answer_state = ANSWER_BEGUN;
-    x->status = row->status;
-    x->front->send_head(x, &answer);
-    x->front->send_body(x, buffer_slice(&body));
-    x->answer_state = ANSWER_COMPLETE;
-    x->front->finish(x);
+    exchange_send(x, &answer, buffer_slice(&body));
 }
 
 void exchange_answer(struct exchange *x, unsigned status, const char *content_type,
                      struct slice body)
 {
-    struct answer answer = {
-        .status = status,
-        .content_type = slice_of(content_type),
-        .content_length = body.len,
-    };
-    x->answer_state = ANSWER_BEGUN;
-    x->status = status;
-    x->front->send_head(x, &answer);
-    x->front->send_body(x, body);
-    x->answer_state = ANSWER_COMPLETE;
-    x->front->finish(x);
+    struct answer answer = {.status = status, .content_type = slice_of(content_type)};
+    exchange_send(x, &answer, body);
 }
 
 /* --- the body -----------------------------------------------------------------------------------
@@ -255,7 +286,7 @@ enum err exchange_begin_body(struct exchange *x)
     if (x->head->chunked)
         chunked_init(&x->chunked);
     else
-        x->body_left = x->head->content_length;
+        x->body_left = x->head->content_length; /* HTTP_NO_LENGTH: until exchange_end_body */
     return OK;
 }
 
@@ -325,6 +356,25 @@ enum err exchange_feed_body(struct exchange *x, struct slice bytes, size_t *used
     x->body_left -= *used;
     TRY(keep(x, slice_to(bytes, *used)));
     return x->body_left ? OK : complete(x);
+}
+
+enum err exchange_end_body(struct exchange *x)
+{
+    return x->body_complete ? OK : complete(x);
+}
+
+uint64_t exchange_body_deadline_us(const struct exchange *x)
+{
+    const struct settings *settings = exchange_settings(x);
+    uint64_t pause_us = x->worker->loop.now_us + settings->server.body_timeout_us;
+    uint64_t rate = settings->server.min_body_rate_bytes;
+    if (rate == 0)
+        return pause_us;
+    uint64_t grace_us = settings->server.body_timeout_us;
+    if (grace_us > BODY_GRACE_US)
+        grace_us = BODY_GRACE_US;
+    uint64_t pace_us = x->body_began_us + grace_us + x->body.len * SECOND_US / rate;
+    return pace_us < pause_us ? pace_us : pause_us;
 }
 
 enum err exchange_take_body(struct exchange *x, const struct body_rooms *rooms, size_t n)
@@ -419,6 +469,7 @@ void exchange_end(struct exchange *x)
     events_finish(&x->events);
     x->front_owner = NULL;
     atomic_fetch_sub_explicit(&worker->shared->exchanges, 1, memory_order_relaxed);
+    worker_count_exchange(worker, -1);
     worker_leave_snapshot(worker, x->use);
     x->use = NULL;
     worker_bury(worker, &x->grave, release);

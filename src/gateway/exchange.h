@@ -63,8 +63,10 @@ struct exchange {
 
     /* The request. */
     const struct request_head *head; /* slices into the arena; NULL: it could not be read */
-    struct address client;
-    uint64_t client_hash; /* of the address's identity: for limits and caps */
+    struct address peer;             /* who sends the bytes: a proxy, perhaps */
+    struct address client;           /* who that speaks for (guard/proxies.h); else the peer */
+    uint64_t client_hash;            /* of the client's identity: for limits and caps */
+    bool secure;                     /* the client speaks TLS, to us or to a proxy that we trust */
     char request_id[33];
     uint64_t began_us, began_wall_us;
     struct slice request_line; /* for the record; redacted where needed */
@@ -85,6 +87,8 @@ struct exchange {
 
     /* The body. */
     bool has_body, body_complete;
+    bool over_limit; /* of its connection */
+    uint64_t body_began_us;
     uint64_t body_left; /* of a Content-Length */
     struct chunked chunked;
     struct body body;
@@ -117,13 +121,20 @@ static inline struct settings *exchange_settings(const struct exchange *x)
     return x->use->snapshot->settings;
 }
 
+/* What a connection knows of where its requests come from. */
+struct exchange_origin {
+    struct address peer;
+    bool secure;     /* the connection is TLS */
+    bool over_limit; /* it is beyond server.max_connections: health checks only */
+};
+
 /* `head` is copied. Begins nothing yet. NULL: no memory. */
 struct exchange *exchange_create(struct worker *worker, const struct front *front,
-                                 void *front_owner, const struct address *client,
+                                 void *front_owner, const struct exchange_origin *origin,
                                  const struct request_head *head, struct slice head_bytes);
 /* For a head that could not be read, so that its refusal has an id and a record. */
 struct exchange *exchange_create_faulty(struct worker *worker, const struct front *front,
-                                        void *front_owner, const struct address *client,
+                                        void *front_owner, const struct exchange_origin *origin,
                                         struct slice first_bytes);
 
 /* Does a query carry something that looks like a key? Such a request is refused, and its query is
@@ -140,6 +151,11 @@ void exchange_refuse(struct exchange *x);
 /* Bytes of the request's body, as framed on the wire. ERR_SYNTAX: x->refusal is set. `*used` is how
  * many belong to this body. Sets body_complete. */
 enum err exchange_feed_body(struct exchange *x, struct slice bytes, size_t *used) MUST_CHECK;
+/* The protocol says that the body is over (HTTP/2). Errors as above. */
+enum err exchange_end_body(struct exchange *x) MUST_CHECK;
+/* When more of the body must have come: server.body_timeout from now on, or earlier when it comes
+ * more slowly than server.min_body_rate. */
+uint64_t exchange_body_deadline_us(const struct exchange *x);
 /* `n` bytes were read straight into the body's rooms; they are scanned. Content-Length bodies only.
  */
 enum err exchange_take_body(struct exchange *x, const struct body_rooms *rooms,
@@ -154,6 +170,9 @@ void exchange_unblocked(struct exchange *x);
 /* The answer was handed over (or broke off): settle, record, release. */
 void exchange_end(struct exchange *x);
 
+/* A whole answer at once; its content_length is set here. The exchange may have ended when this
+ * returns. */
+void exchange_send(struct exchange *x, struct answer *answer, struct slice body);
 /* Answers of native handlers: a whole body. */
 void exchange_answer(struct exchange *x, unsigned status, const char *content_type,
                      struct slice body);

@@ -9,8 +9,8 @@ static const struct checkpoint {
     enum verdict (*check)(struct exchange *x);
 } gate[] = {
     {"address",  check_address }, /* caps, the address's bucket          429 503 */
-    {"host",     check_host    }, /* who is asked                        400 */
-    {"route",    check_route   }, /* resolves; open or not, which right  404 405 */
+    {"host",     check_host    }, /* who is asked, over what             307 400 403 */
+    {"route",    check_route   }, /* resolves; open or not, which right  400 404 405 */
     {"identity", check_identity}, /* who is calling                      400 401 */
     {"right",    check_right   }, /* permission, endpoint                403 404 405 */
     {"limit",    check_limit   }, /* the principal's limits              429 */

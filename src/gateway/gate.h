@@ -32,7 +32,7 @@ bool is_open_path(const struct exchange *x);
 
 /* A native endpoint: one row of the table that api/ brings along. */
 struct native_route {
-    const char *path; /* exact */
+    const char *path; /* exact; one that ends in a '/' of its own stands for all below it */
     enum http_method method;
     permissions right;
     const char *name; /* a bounded label for metrics */
@@ -42,6 +42,10 @@ struct native_route {
     /* Open to callers that this accepts although they carry no credential; NULL: none. */
     bool (*admits)(const struct exchange *x);
 };
+
+/* Answers a browser's question whether a page may ask (preflight.c). It stands for every path, so
+ * that nobody learns from it which ones exist. */
+extern const struct native_route preflight_route;
 
 /* Sends the exchange to its upstream (forward.c). */
 enum verdict forward(struct exchange *x);

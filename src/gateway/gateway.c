@@ -61,6 +61,29 @@ static void on_drain_time(struct timer *timer)
     timer_arm(&gateway->loop, timer, gateway->loop.now_us + DRAIN_LOOK_US);
 }
 
+static void leave_run(struct job *job)
+{
+    struct gateway *gateway = CONTAINER_OF(job, struct gateway, leave_job);
+    gateway->leave(gateway->chore_context);
+}
+
+static void leave_done(struct job *job)
+{
+    (void)job;
+}
+
+/* The process that inherits the sockets next should not have to wait for our streams. The lane has
+ * one thread, so that no chore is under way when its turn comes. */
+static void leave(struct gateway *gateway)
+{
+    if (!gateway->leave)
+        return;
+    timer_disarm(&gateway->loop, &gateway->chore_timer);
+    gateway->leave_job = (struct job){.run = leave_run, .done = leave_done, .home = &gateway->loop};
+    if (jobs_submit(gateway->shared.jobs, LANE_FILE, &gateway->leave_job) != OK)
+        log_warning("the data folder stays locked until the shutdown is over");
+}
+
 static void drain(struct gateway *gateway)
 {
     struct loop *loop = &gateway->loop;
@@ -71,6 +94,7 @@ static void drain(struct gateway *gateway)
     gateway->draining = true;
     log_info("shutting down: requests in flight may finish");
     gateway_order_drain(gateway);
+    leave(gateway);
     gateway->drain_until_us = loop->now_us + gateway->snapshot->settings->server.drain_timeout_us;
     timer_arm(loop, &gateway->drain_timer, loop->now_us + MS_US);
 }
@@ -121,7 +145,18 @@ unsigned gateway_worker_count(const struct settings *settings)
     return wanted > WORKERS_MAX ? WORKERS_MAX : (unsigned)wanted;
 }
 
-static enum err open_listeners(struct gateway *gateway, struct faults *faults)
+static void warn_unused(void *context, const struct endpoint_address *endpoint)
+{
+    char memory[160];
+    struct buffer text = BUFFER_OVER(memory, sizeof memory);
+    endpoint_print(&text, endpoint);
+    faults_warn(context, NULL, 0, "server.listen",
+                "the inherited socket %.*s is not used, since it is not in this list",
+                SLICE_ARG(buffer_slice(&text)));
+}
+
+static enum err open_listeners(struct gateway *gateway, struct inherited *inherited,
+                               struct faults *faults)
 {
     const struct text_list *listen = &gateway->snapshot->settings->server.listen;
     const char *file = gateway->snapshot->settings->file;
@@ -129,17 +164,21 @@ static enum err open_listeners(struct gateway *gateway, struct faults *faults)
     if (!gateway->listeners)
         return ERR_MEMORY;
     for (unsigned i = 0; i < listen->count; i++) {
-        enum err err = listener_open(listen->items[i], &gateway->listeners[i]);
+        bool tls = settings_listen_tls(gateway->snapshot->settings, i);
+        enum err err = listener_open(listen->items[i], tls, inherited, &gateway->listeners[i]);
         if (err)
             faults_add(faults, file, 0, "server.listen", "cannot listen on %s: %s%s",
                        listen->items[i], err == ERR_IO ? strerror(errno) : err_name(err),
                        err == ERR_IO && errno == EADDRINUSE
                            ? " (is another server, or another sallyport, running there?)"
                            : "");
-        else
-            gateway->listener_count++;
-        TRY(err);
+        if (err) { /* perhaps one of these was meant */
+            inherited_close_rest(inherited, warn_unused, faults);
+            return err;
+        }
+        gateway->listener_count++;
     }
+    inherited_close_rest(inherited, warn_unused, faults);
     return OK;
 }
 
@@ -151,6 +190,7 @@ static enum err make_shared(struct gateway *gateway, const struct gateway_parts 
     shared->routes = parts->routes;
     shared->list_models = parts->list_models;
     shared->version = parts->version;
+    shared->connections_max = parts->connections_max;
     shared->started_epoch_s = clock_wall_us() / SECOND_US;
     shared->request_bodies.max_bytes = parts->settings->server.max_body_memory_bytes;
     /* Answers are bounded per connection (their upstream is paused), so this never is the limit. */
@@ -167,7 +207,7 @@ static enum err make_all(struct gateway *gateway, const struct gateway_parts *pa
 {
     struct settings *settings = parts->settings;
     TRY(loop_init(&gateway->loop));
-    TRY(loop_reserve_timers(&gateway->loop, 3));
+    TRY(loop_reserve_timers(&gateway->loop, 5));
     gateway->chore_timer.on_time = on_chore_time;
     gateway->chore = parts->chore;
     gateway->chore_context = parts->chore_context;
@@ -180,11 +220,14 @@ static enum err make_all(struct gateway *gateway, const struct gateway_parts *pa
     for (unsigned i = 0; i < settings->upstream_count; i++)
         gateway->kinds[i] = probe_kind(&settings->upstreams[i]);
     TRY(snapshot_create(settings, NULL, gateway->kinds, &gateway->snapshot, faults));
-    TRY(open_listeners(gateway, faults));
     unsigned count = gateway_worker_count(settings);
+    TRY(certificates_load(gateway, count, faults));
+    gateway->leave = parts->inherited->count ? parts->leave : NULL;
+    TRY(open_listeners(gateway, parts->inherited, faults));
     for (; gateway->worker_count < count; gateway->worker_count++)
         TRY(worker_create(&gateway->shared, gateway->worker_count, gateway->snapshot,
                           &gateway->workers[gateway->worker_count]));
+    certificates_hand_out(gateway);
     return watch_signals(gateway);
 }
 
@@ -195,7 +238,7 @@ enum err gateway_create(const struct gateway_parts *parts, struct gateway **gate
     if (!made)
         return ERR_MEMORY;
     made->arguments = parts->arguments;
-    made->signals.fd = made->loop.epoll = made->loop.wake = -1;
+    made->memory_fd = made->signals.fd = made->loop.epoll = made->loop.wake = -1;
     enum err err = make_all(made, parts, faults);
     if (err) {
         gateway_destroy(made);
@@ -220,6 +263,8 @@ enum err gateway_start(struct gateway *gateway)
     for (; gateway->started_count < gateway->worker_count; gateway->started_count++)
         TRY(worker_start(gateway->workers[gateway->started_count]));
     gateway_plan_probe(gateway);
+    gateway_watch_memory(gateway);
+    certificates_watch(gateway);
     timer_arm(&gateway->loop, &gateway->chore_timer, gateway->loop.now_us + CHORE_EVERY_US);
     return OK;
 }
@@ -249,6 +294,9 @@ void gateway_destroy(struct gateway *gateway)
     }
     if (gateway->signals.fd >= 0)
         close(gateway->signals.fd);
+    if (gateway->memory_fd >= 0)
+        close(gateway->memory_fd);
+    certificates_finish(gateway);
     snapshot_unref(gateway->snapshot);
     rate_table_destroy(gateway->shared.rates);
     caps_destroy(gateway->shared.caps);

@@ -7,6 +7,7 @@
 #include "gateway/worker.h"
 
 struct gateway;
+struct inherited;
 
 /* What cli/ brings along. */
 struct gateway_parts {
@@ -14,11 +15,17 @@ struct gateway_parts {
     const struct config_arguments *arguments; /* for reload; outlives the gateway */
     struct keyring *keyring;                  /* not owned */
     struct recorder *recorder;                /* not owned */
+    uint64_t connections_max;                 /* server.max_connections or fewer */
+    struct inherited *inherited;              /* sockets of a service manager; those that no
+                                                 listener is for are closed */
     const struct native_route *routes;
     void (*list_models)(struct exchange *x);
     const char *version;
     void (*chore)(void *context); /* done once a minute, on a thread that may wait for the disk */
     void *chore_context;
+    /* Sockets are inherited and the shutdown has begun: the next process waits for what we hold.
+     * On a thread that may wait for the disk, after the last chore. */
+    void (*leave)(void *context);
 };
 
 /* Opens the listeners and makes the workers; accepts nothing yet. `faults` says what is wrong.

@@ -9,7 +9,9 @@
 
 enum {
     ACCEPTS_PER_TURN = 64,
-    PAUSE_US = 100 * 1000 /* when descriptors have run out: wait for some to close, do not spin */
+    PAUSE_US = 100 * 1000, /* when descriptors have run out: wait for some to close, do not spin */
+    COMPLAIN_EVERY_US = 60 * 1000 * 1000,
+    SHED_AT_ONCE = 16
 };
 
 struct listener {
@@ -20,7 +22,15 @@ struct listener {
     struct endpoint_address address;
     struct worker *const *workers;
     unsigned worker_count;
-    bool running, exhausted;
+    bool inherited; /* whoever opened it keeps it open */
+    bool tls, running;
+    uint64_t complain_us; /* not before: descriptors have run out */
+};
+
+/* Another worker is asked to close some that serve nobody. */
+struct plea {
+    struct message message;
+    struct worker *worker;
 };
 
 /* A connection on its way to another worker. */
@@ -29,16 +39,23 @@ struct handover {
     struct worker *worker;
     struct address peer;
     int fd;
+    bool tls;
 };
 
-enum err listener_open(const char *text, struct listener **listener)
+enum err listener_open(const char *text, bool tls, struct inherited *inherited,
+                       struct listener **listener)
 {
     struct listener *made = calloc(1, sizeof *made);
     if (!made)
         return ERR_MEMORY;
     made->fd = -1;
+    made->tls = tls;
     enum err err = endpoint_parse(slice_of(text), &made->address);
-    if (!err)
+    if (!err) {
+        made->fd = inherited_find(inherited, &made->address);
+        made->inherited = made->fd >= 0;
+    }
+    if (!err && !made->inherited)
         err = socket_listen(&made->address, &made->fd);
     if (!err)
         err = socket_local(made->fd, &made->address);
@@ -58,17 +75,19 @@ void listener_print(const struct listener *listener, struct buffer *out)
 static void deliver(struct message *message)
 {
     struct handover *handover = CONTAINER_OF(message, struct handover, message);
-    connection_start(handover->worker, handover->fd, &handover->peer);
+    connection_start(handover->worker, handover->fd, &handover->peer, handover->tls);
     free(handover);
 }
 
+/* The fewest connections, but one of HTTP/2 with many streams is as good as many. */
 static struct worker *least_busy(const struct listener *listener)
 {
     struct worker *best = listener->workers[0];
     unsigned fewest = UINT32_MAX;
     for (unsigned i = 0; i < listener->worker_count; i++) {
-        unsigned count =
-            atomic_load_explicit(&listener->workers[i]->connection_count, memory_order_relaxed);
+        const struct worker *worker = listener->workers[i];
+        unsigned count = atomic_load_explicit(&worker->connection_count, memory_order_relaxed) +
+                         atomic_load_explicit(&worker->exchange_count, memory_order_relaxed);
         if (count < fewest) {
             fewest = count;
             best = listener->workers[i];
@@ -84,7 +103,7 @@ static void hand_out(struct listener *listener, int fd, const struct address *pe
     atomic_fetch_add_explicit(&worker->connection_count, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&worker->shared->connections, 1, memory_order_relaxed);
     if (worker == listener->workers[0]) {
-        connection_start(worker, fd, peer);
+        connection_start(worker, fd, peer, listener->tls);
         return;
     }
     struct handover *handover = malloc(sizeof *handover);
@@ -94,9 +113,48 @@ static void hand_out(struct listener *listener, int fd, const struct address *pe
         close(fd);
         return;
     }
-    *handover =
-        (struct handover){.message.deliver = deliver, .worker = worker, .peer = *peer, .fd = fd};
+    *handover = (struct handover){.message.deliver = deliver,
+                                  .worker = worker,
+                                  .peer = *peer,
+                                  .fd = fd,
+                                  .tls = listener->tls};
     loop_post(&worker->loop, &handover->message);
+}
+
+static void complain(struct listener *listener, uint64_t now_us)
+{
+    if (now_us < listener->complain_us)
+        return;
+    listener->complain_us = now_us + COMPLAIN_EVERY_US;
+    log_error("no descriptor is left for a new connection: those that have waited longest are "
+              "closed; raise the limit of open files (ulimit -n) or lower server.max_connections");
+}
+
+static void heed(struct message *message)
+{
+    struct plea *plea = CONTAINER_OF(message, struct plea, message);
+    for (int i = 0; i < SHED_AT_ONCE && connections_shed(plea->worker); i++)
+        ;
+    free(plea);
+}
+
+/* Closes one here that serves nobody. False: there is none; the others are asked, and it is time to
+ * pause. */
+static bool make_room(struct listener *listener)
+{
+    struct loop *loop = &listener->workers[0]->loop;
+    complain(listener, loop->now_us);
+    if (connections_shed(listener->workers[0]))
+        return true;
+    for (unsigned i = 1; i < listener->worker_count; i++) {
+        struct plea *plea = malloc(sizeof *plea);
+        if (!plea)
+            break;
+        *plea = (struct plea){.message.deliver = heed, .worker = listener->workers[i]};
+        loop_post(&plea->worker->loop, &plea->message);
+    }
+    timer_arm(loop, &listener->pause, loop->now_us + PAUSE_US);
+    return false;
 }
 
 static void accept_some(struct listener *listener)
@@ -108,18 +166,10 @@ static void accept_some(struct listener *listener)
         enum err err = socket_accept(listener->fd, &fd, &peer);
         if (err == ERR_AGAIN)
             return;
-        if (err == ERR_LIMIT) {
-            if (!listener->exhausted)
-                log_error(
-                    "no descriptor is left for a new connection; raise the limit of open files "
-                    "(ulimit -n) or lower server.max_connections");
-            listener->exhausted = true;
-            timer_arm(loop, &listener->pause, loop->now_us + PAUSE_US);
+        if (err == ERR_LIMIT && !make_room(listener))
             return;
-        }
         if (err)
-            continue; /* this one was gone before we came to it */
-        listener->exhausted = false;
+            continue; /* there is a descriptor now, or this one was gone before we came to it */
         hand_out(listener, fd, &peer);
     }
     loop_defer(loop, &listener->task);
@@ -166,7 +216,7 @@ void listener_stop(struct listener *listener)
     listener->running = false;
     close(listener->fd);
     listener->fd = -1;
-    if (listener->address.any.sa_family == AF_UNIX)
+    if (listener->address.any.sa_family == AF_UNIX && !listener->inherited)
         unlink(listener->address.unix_path.sun_path);
 }
 

@@ -3,12 +3,15 @@
 #define GATEWAY_LISTENER_H
 
 #include "gateway/worker.h"
+#include "io/inherited.h"
 #include "io/socket.h"
 
 struct listener;
 
-/* Binds and listens; accepts nothing yet. ERR_IO with errno, ERR_SYNTAX, ERR_LIMIT, ERR_MEMORY. */
-enum err listener_open(const char *text, struct listener **listener) MUST_CHECK;
+/* Takes the inherited socket for this address, or binds and listens; accepts nothing yet. `tls`:
+ * whoever comes here is met with TLS. ERR_IO with errno, ERR_SYNTAX, ERR_LIMIT, ERR_MEMORY. */
+enum err listener_open(const char *text, bool tls, struct inherited *inherited,
+                       struct listener **listener) MUST_CHECK;
 /* Where it really listens: "127.0.0.1:8080". */
 void listener_print(const struct listener *listener, struct buffer *out);
 /* Starts to accept, on the first worker's loop; before that loop runs, or on its thread. */

@@ -12,6 +12,7 @@ struct order {
     struct worker *worker;
     void (*act)(struct order *order);
     struct snapshot_use *use;
+    struct tls_server *tls;
     struct grace *grace;
 };
 
@@ -67,6 +68,11 @@ static void act_stop(struct order *order)
 static void act_switch(struct order *order)
 {
     worker_switch_snapshot(order->worker, order->use);
+}
+
+static void act_tls(struct order *order)
+{
+    worker_switch_tls(order->worker, order->tls);
 }
 
 struct grace {
@@ -133,5 +139,23 @@ enum err gateway_use_snapshot(struct gateway *gateway, struct snapshot *snapshot
         loop_post(&orders[i]->worker->loop, &orders[i]->message);
     snapshot_unref(gateway->snapshot);
     gateway->snapshot = snapshot;
+    return OK;
+}
+
+enum err gateway_use_tls(struct gateway *gateway, struct tls_server *const *servers)
+{
+    struct order *orders[WORKERS_MAX];
+    unsigned count = 0;
+    for (; count < gateway->started_count; count++) {
+        orders[count] =
+            order_create(gateway, count, (struct order){.act = act_tls, .tls = servers[count]});
+        if (orders[count])
+            continue;
+        while (count--)
+            free(orders[count]);
+        return ERR_MEMORY;
+    }
+    for (unsigned i = 0; i < count; i++)
+        loop_post(&orders[i]->worker->loop, &orders[i]->message);
     return OK;
 }

@@ -10,14 +10,14 @@
 
 enum { PROBE_EVERY_US = 5 * 1000 * 1000 };
 
-static void log_faults(const struct faults *faults, const char *before)
+void gateway_log_faults(const struct faults *faults)
 {
     AUTO(buffer) text = BUFFER_MAX(64 * 1024);
     faults_print(faults, &text);
     struct slice rest = buffer_slice(&text);
     while (rest.len) {
         struct slice one = slice_cut(&rest, '\n');
-        log_line(faults->errors ? LOG_ERROR : LOG_WARNING, "%s%.*s", before, SLICE_ARG(one));
+        log_line(faults->errors ? LOG_ERROR : LOG_WARNING, "%.*s", SLICE_ARG(one));
     }
 }
 
@@ -66,14 +66,14 @@ void gateway_reload(struct gateway *gateway)
         err = gateway_use_snapshot(gateway, snapshot);
     }
     if (err) {
-        log_faults(&faults, "");
+        gateway_log_faults(&faults);
         log_error("the configuration was not reloaded (%s); the running one stays", err_name(err));
         snapshot_unref(snapshot);
         free(kinds);
         settings_unref(settings);
         return;
     }
-    log_faults(&faults, "");
+    gateway_log_faults(&faults);
     if (fixed.len)
         log_warning("these changes need a restart: %.*s", SLICE_ARG(buffer_slice(&fixed)));
     recorder_configure(gateway->shared.recorder, settings);
@@ -81,6 +81,7 @@ void gateway_reload(struct gateway *gateway)
     gateway->kinds = kinds;
     settings_unref(settings);
     log_info("the configuration was reloaded");
+    certificates_reload(gateway);
     gateway_plan_probe(gateway);
 }
 

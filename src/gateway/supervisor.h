@@ -3,10 +3,9 @@
 #ifndef GATEWAY_SUPERVISOR_H
 #define GATEWAY_SUPERVISOR_H
 
+#include "gateway/certificates.h"
 #include "gateway/gateway.h"
 #include "gateway/listener.h"
-
-enum { WORKERS_MAX = 64 };
 
 struct gateway {
     struct shared shared;
@@ -18,11 +17,17 @@ struct gateway {
     unsigned worker_count, started_count;
     struct loop loop;
     struct watch signals;
-    struct timer drain_timer, probe_timer, chore_timer;
+    struct certificates certificates;
+    struct timer drain_timer, probe_timer, chore_timer, memory_timer;
+    int memory_fd;        /* where the kernel says what is resident; -1: nowhere */
+    int64_t unused_bytes; /* resident and not in use when memory was last given back */
+    bool trim_again;
     uint64_t drain_until_us;
     struct job probe_job, chore_job;
     void (*chore)(void *context);
     void *chore_context;
+    void (*leave)(void *context); /* NULL: no socket was inherited */
+    struct job leave_job;
     bool probing, draining, at_chore;
     struct settings *probed;   /* the settings that the probe looks at; a reference */
     enum upstream_kind *kinds; /* of the current settings' upstreams; KIND_ASK: not known */
@@ -36,8 +41,17 @@ void gateway_order_stop(struct gateway *gateway);
  * rule that holds on some connections only. Takes the reference over on OK. */
 enum err gateway_use_snapshot(struct gateway *gateway, struct snapshot *snapshot) MUST_CHECK;
 
+/* Every started worker gets its own of `servers`, or none does (ERR_MEMORY). Takes them over on OK.
+ */
+enum err gateway_use_tls(struct gateway *gateway, struct tls_server *const *servers) MUST_CHECK;
+
+/* memory.c: gives back to the system what a burst left behind, for as long as the loop runs. */
+void gateway_watch_memory(struct gateway *gateway);
+
 /* reload.c: HUP, and finding out what kind of server an upstream is. */
 void gateway_reload(struct gateway *gateway);
+/* One line of the log each. */
+void gateway_log_faults(const struct faults *faults);
 /* Sets the probe's timer going as long as there is a kind to find out. */
 void gateway_plan_probe(struct gateway *gateway);
 void gateway_init_probe(struct gateway *gateway);

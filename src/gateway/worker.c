@@ -6,10 +6,11 @@
 #include "gateway/connection.h"
 #include "gateway/demo_peer.h"
 #include "gateway/exchange.h"
+#include "gateway/http2_stream.h"
 #include "gateway/upstream_request.h"
 
 /* How many free objects of each kind a worker keeps for the next request. */
-enum { OBJECTS_KEPT = 256 };
+enum { OBJECTS_KEPT = 256, TIDY_EVERY_US = 2 * SECOND_US, TIDY_AGAIN_US = 5000 };
 
 static void bury(struct task *task)
 {
@@ -20,12 +21,50 @@ static void bury(struct task *task)
     }
 }
 
+void worker_count_exchange(struct worker *worker, int change)
+{
+    unsigned count = atomic_load_explicit(&worker->exchange_count, memory_order_relaxed);
+    atomic_store_explicit(&worker->exchange_count, count + (unsigned)change, memory_order_relaxed);
+}
+
 void worker_bury(struct worker *worker, struct grave *grave, void (*release)(struct grave *grave))
 {
     grave->release = release;
     list_init(&grave->link);
     list_append(&worker->graves, &grave->link);
     loop_defer(&worker->loop, &worker->bury);
+}
+
+/* What a burst needed and nobody needed since goes back to the heap; memory.c gives it back to the
+ * system. */
+static void on_tidy_time(struct timer *timer)
+{
+    struct worker *worker = CONTAINER_OF(timer, struct worker, tidy);
+    bool more = block_pool_tidy(&worker->request_blocks);
+    more |= block_pool_tidy(&worker->answer_blocks);
+    if (more) {
+        timer_arm(&worker->loop, timer, worker->loop.now_us + TIDY_AGAIN_US);
+        return;
+    }
+    pool_tidy(&worker->connections);
+    pool_tidy(&worker->http2_streams);
+    pool_tidy(&worker->exchanges);
+    pool_tidy(&worker->scans);
+    pool_tidy(&worker->upstream_connections);
+    timer_arm(&worker->loop, timer, worker->loop.now_us + TIDY_EVERY_US);
+}
+
+static enum err open_loop(struct worker *worker)
+{
+    struct loop *loop = &worker->loop;
+    TRY(loop_init(loop));
+    if (loop_reserve_timers(loop, 1) != OK) {
+        loop_finish(loop);
+        return ERR_MEMORY;
+    }
+    worker->tidy.on_time = on_tidy_time;
+    timer_arm(loop, &worker->tidy, loop->now_us + TIDY_EVERY_US);
+    return OK;
 }
 
 struct snapshot_use *snapshot_use_create(struct snapshot *snapshot)
@@ -75,6 +114,12 @@ void worker_switch_snapshot(struct worker *worker, struct snapshot_use *use)
     upstream_pools_retire(worker, use->snapshot);
 }
 
+void worker_switch_tls(struct worker *worker, struct tls_server *tls)
+{
+    tls_server_unref(worker->tls);
+    worker->tls = tls;
+}
+
 struct slice worker_date(struct worker *worker)
 {
     uint64_t wall_us = clock_wall_us();
@@ -99,6 +144,7 @@ enum err worker_create(struct shared *shared, unsigned number, struct snapshot *
     made->head = malloc(sizeof *made->head);
     made->use = snapshot_use_create(snapshot);
     list_init(&made->all_connections);
+    list_init(&made->waiting_connections);
     list_init(&made->upstream_pools);
     list_init(&made->demo_peers);
     list_init(&made->graves);
@@ -106,10 +152,11 @@ enum err worker_create(struct shared *shared, unsigned number, struct snapshot *
     block_pool_init(&made->request_blocks, &shared->request_bodies);
     block_pool_init(&made->answer_blocks, &shared->answers);
     pool_init(&made->connections, sizeof(struct connection), OBJECTS_KEPT);
+    pool_init(&made->http2_streams, sizeof(struct http2_stream), OBJECTS_KEPT);
     pool_init(&made->exchanges, sizeof(struct exchange), OBJECTS_KEPT);
     pool_init(&made->scans, sizeof(struct body_scan), OBJECTS_KEPT / 4);
     pool_init(&made->upstream_connections, sizeof(struct upstream_connection), OBJECTS_KEPT);
-    enum err err = made->head && made->use ? loop_init(&made->loop) : ERR_MEMORY;
+    enum err err = made->head && made->use ? open_loop(made) : ERR_MEMORY;
     if (err) {
         snapshot_use_drop(made->use);
         free(made->head);
@@ -151,9 +198,11 @@ void worker_destroy(struct worker *worker)
     bury(&worker->bury);
     loop_finish(&worker->loop);
     snapshot_use_drop(worker->use);
+    tls_server_unref(worker->tls);
     block_pool_finish(&worker->request_blocks);
     block_pool_finish(&worker->answer_blocks);
     pool_finish(&worker->connections);
+    pool_finish(&worker->http2_streams);
     pool_finish(&worker->exchanges);
     pool_finish(&worker->scans);
     pool_finish(&worker->upstream_connections);

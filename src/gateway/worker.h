@@ -13,10 +13,13 @@
 #include "identity/key.h"
 #include "io/jobs.h"
 #include "io/loop.h"
+#include "io/tls_server.h"
 #include "record/record.h"
 
 struct exchange;
 struct native_route;
+
+enum { WORKERS_MAX = 64 };
 
 /* What all workers share; owned by the gateway, made before the first worker and gone after the
  * last. */
@@ -32,7 +35,8 @@ struct shared {
     void (*list_models)(struct exchange *x); /* answers ANSWER_MODEL_LIST endpoints */
     const char *version;
     uint64_t started_epoch_s;
-    atomic_uint connections; /* open ones, all workers together */
+    uint64_t connections_max; /* server.max_connections, as far as there are descriptors */
+    atomic_uint connections;  /* open ones, all workers together */
     atomic_uint exchanges;
 };
 
@@ -60,16 +64,23 @@ struct worker {
     unsigned number;
     struct shared *shared;
     struct snapshot_use *use; /* of the current snapshot */
+    struct tls_server *tls;   /* for new connections on listeners with TLS; NULL: there are none */
     struct record_ring *ring;
     struct block_pool request_blocks, answer_blocks;
-    struct pool connections, exchanges, scans, upstream_connections;
+    struct pool connections, http2_streams, exchanges, scans, upstream_connections;
     struct list all_connections;
+    struct list waiting_connections; /* those that serve nobody now, the oldest first */
     struct list upstream_pools;
     struct list demo_peers;
     struct list graves;
     struct task bury;
+    struct timer tidy;
     atomic_uint connection_count; /* read by the accepting worker */
+    atomic_uint exchange_count;   /* too; changed by this worker alone */
     bool draining;
+    uint64_t large_body_us; /* the turn in which some of a large body was read last */
+    uint64_t handshakes_us; /* the turn that `handshakes` counts in */
+    unsigned handshakes;
     uint64_t date_s; /* the second that `date` was printed for */
     char date[32];
     unsigned date_len;
@@ -86,6 +97,7 @@ void worker_destroy(struct worker *worker);
 enum err worker_start(struct worker *worker) MUST_CHECK;
 
 /* On the worker's own thread. */
+void worker_count_exchange(struct worker *worker, int change);
 void worker_bury(struct worker *worker, struct grave *grave, void (*release)(struct grave *grave));
 struct snapshot_use *worker_use_snapshot(struct worker *worker);
 void worker_leave_snapshot(struct worker *worker, struct snapshot_use *use);
@@ -95,6 +107,8 @@ struct snapshot_use *snapshot_use_create(struct snapshot *snapshot);
 void snapshot_use_drop(struct snapshot_use *use);
 /* Takes `use` over. */
 void worker_switch_snapshot(struct worker *worker, struct snapshot_use *use);
+/* For the connections to come. Takes `tls` over. */
+void worker_switch_tls(struct worker *worker, struct tls_server *tls);
 /* "Mon, 03 Nov 2025 10:30:00 GMT", printed once a second. */
 struct slice worker_date(struct worker *worker);
 

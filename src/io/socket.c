@@ -42,6 +42,8 @@ enum err endpoint_parse(struct slice text, struct endpoint_address *endpoint)
 {
     if (slice_starts(text, SLICE("http://")))
         text = slice_from(text, 7);
+    else if (slice_starts(text, SLICE("https://")))
+        text = slice_from(text, 8);
     if (slice_starts(text, SLICE("unix:")))
         return endpoint_of_path(slice_from(text, 5), endpoint);
     size_t colon = text.len;

@@ -24,7 +24,7 @@ struct endpoint_address endpoint_of_address(const struct address *address, unsig
 /* From a Unix socket's path. ERR_LIMIT when it is too long for the kernel. */
 enum err endpoint_of_path(struct slice path, struct endpoint_address *endpoint) MUST_CHECK;
 /* "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses), "localhost:8080", "unix:/run/x.sock";
- * an "http://" before it is allowed. ERR_SYNTAX, ERR_LIMIT. */
+ * an "http://" or "https://" before it changes nothing here. ERR_SYNTAX, ERR_LIMIT. */
 enum err endpoint_parse(struct slice text, struct endpoint_address *endpoint) MUST_CHECK;
 /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/x.sock". */
 void endpoint_print(struct buffer *out, const struct endpoint_address *endpoint);

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "io/tls.h"
+#include "io/tls_session.h"
 
 /* What a read of up to `size` bytes brought. */
 static enum err received(struct stream *stream, ssize_t got, size_t size, size_t *n)
@@ -71,6 +71,8 @@ void stream_reset(struct stream *stream)
 {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    tls_session_destroy(stream->tls); /* without close_notify, which would be an orderly end */
+    stream->tls = NULL;
     stream_close(stream);
 }
 

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-struct tls_session; /* tls.h */
+struct tls_session; /* tls_session.h */
 
 struct stream {
     int fd;                  /* -1 when closed */

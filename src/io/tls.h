@@ -3,13 +3,10 @@
 #ifndef IO_TLS_H
 #define IO_TLS_H
 
-#include <sys/uio.h>
-
 #include "base/buffer.h"
-#include "base/err.h"
+#include "io/tls_session.h"
 
 struct tls_client; /* how to verify one upstream; shared by threads, read-only */
-struct tls_session;
 
 /* `ca_file` NULL: the system's authorities. `reason` (may be NULL) gets a sentence on failure.
  * ERR_TLS, ERR_MEMORY. */
@@ -21,16 +18,5 @@ void tls_client_destroy(struct tls_client *client);
  * it is sent as SNI (names only) and checked. ERR_TLS, ERR_MEMORY. */
 enum err tls_session_create(struct tls_client *client, int fd, struct slice host,
                             struct tls_session **session) MUST_CHECK;
-void tls_session_destroy(struct tls_session *session);
-/* Why the handshake failed, for the log: "certificate has expired"; "" when it is not known. */
-const char *tls_session_reason(struct tls_session *session);
-
-/* As in stream.h. */
-enum err tls_handshake(struct tls_session *session) MUST_CHECK;
-enum err tls_read(struct tls_session *session, char *bytes, size_t size, size_t *n,
-                  bool *drained) MUST_CHECK;
-enum err tls_write(struct tls_session *session, const struct iovec *pieces, int count,
-                   size_t *n) MUST_CHECK;
-void tls_end(struct tls_session *session); /* sends close_notify, if that is possible at once */
 
 #endif

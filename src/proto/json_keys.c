@@ -1,11 +1,12 @@
 /* The set behind the scanner's duplicate check. The hard problem: an object of a hundred thousand
- * keys must cost no more per key than one of three, and nothing can be given back to an arena. */
+ * keys must cost no more per key than one of three, no single key may cost much more than the
+ * others (the loop waits for it), and nothing can be given back to an arena. */
 #include "proto/json_keys.h"
 
 #include "base/hash.h"
 
-/* The arena keeps every outgrown table, so steps are wide: 2.8 MB in all for JSON_MEMBERS_MAX. */
-enum { TABLE_FIRST = 256, TABLE_GROWTH = 4 };
+/* The arena keeps every outgrown part, so steps are wide: 2.8 MB in all for JSON_MEMBERS_MAX. */
+enum { PART_FIRST = 8, PART_GROWTH = 4 };
 
 void key_text_clear(struct key_text *key)
 {
@@ -55,8 +56,8 @@ void keys_init(struct key_set *set, struct arena *arena)
     set->arena = arena;
     set->stack = set->initial;
     set->stack_size = KEYS_INLINE;
-    set->stack_len = set->table_len = set->table_size = set->members = set->serials = 0;
-    set->table = NULL;
+    set->stack_len = set->members = set->serials = 0;
+    set->parts = NULL;
 }
 
 static bool stack_push(struct key_set *set, uint64_t hash)
@@ -75,40 +76,43 @@ static bool stack_push(struct key_set *set, uint64_t hash)
 }
 
 /* The place of `value`, or the free place where it belongs. */
-static uint64_t *table_place(uint64_t *table, uint32_t size, uint64_t value)
+static uint64_t *part_place(const struct key_part *part, uint64_t value)
 {
-    uint32_t at = (uint32_t)value & (size - 1);
-    while (table[at] && table[at] != value)
-        at = (at + 1) & (size - 1);
-    return &table[at];
+    uint32_t at = (uint32_t)value & (part->size - 1);
+    while (part->places[at] && part->places[at] != value)
+        at = (at + 1) & (part->size - 1);
+    return &part->places[at];
 }
 
-static bool table_grow(struct key_set *set)
+static bool part_grow(struct key_part *part, struct arena *arena)
 {
-    uint32_t size = set->table_size ? TABLE_GROWTH * set->table_size : TABLE_FIRST;
-    uint64_t *larger = arena_alloc(set->arena, sizeof *larger * size);
-    if (!larger)
+    struct key_part larger = {.len = part->len,
+                              .size = part->size ? PART_GROWTH * part->size : PART_FIRST};
+    larger.places = arena_alloc(arena, sizeof *larger.places * larger.size);
+    if (!larger.places)
         return false;
-    for (uint32_t i = 0; i < set->table_size; i++)
-        if (set->table[i])
-            *table_place(larger, size, set->table[i]) = set->table[i];
-    set->table = larger;
-    set->table_size = size;
+    for (uint32_t i = 0; i < part->size; i++)
+        if (part->places[i])
+            *part_place(&larger, part->places[i]) = part->places[i];
+    *part = larger;
     return true;
 }
 
 static enum json_fault table_add(struct key_set *set, uint32_t serial, uint64_t hash)
 {
-    if (2 * set->table_len >= set->table_size && !table_grow(set))
+    if (!set->parts && !(set->parts = arena_alloc(set->arena, KEY_PARTS * sizeof *set->parts)))
         return JSON_MEMORY;
-    /* Multiplied so that serials differ in high bits, which do not choose the place. */
+    /* Multiplied so that serials differ in high bits too, which choose the part. */
     uint64_t value = hash ^ serial * UINT64_C(0x9e3779b97f4a7c15);
     value += value == 0;
-    uint64_t *place = table_place(set->table, set->table_size, value);
+    struct key_part *part = &set->parts[value >> (64 - KEY_PARTS_BITS)];
+    if (2 * part->len >= part->size && !part_grow(part, set->arena))
+        return JSON_MEMORY;
+    uint64_t *place = part_place(part, value);
     if (*place)
         return JSON_DUPLICATE_KEY;
     *place = value;
-    set->table_len++;
+    part->len++;
     return JSON_FINE;
 }
 

@@ -33,16 +33,23 @@ struct key_level {
     uint32_t serial; /* distinguishes objects in the table; 0 while it is not in there */
 };
 
+/* A part of the table of large objects' keys, by the hash's highest bits. Each part grows by
+ * itself: a single large table would hold up the loop for two milliseconds when it grows last. */
+enum { KEY_PARTS_BITS = 5, KEY_PARTS = 1 << KEY_PARTS_BITS };
+struct key_part {
+    uint64_t *places;   /* open addressing; 0 is free */
+    uint32_t len, size; /* a power of two, at most half full */
+};
+
 /* Keys of all open objects. Small objects keep theirs on a stack and take them down when they
- * close; large ones share one open-addressing table from which nothing is removed, bounded by the
- * members in total. */
+ * close; large ones share one table from which nothing is removed, bounded by the members in total.
+ */
 struct key_set {
     struct arena *arena;
     uint64_t *stack; /* `initial`, or from the arena */
     uint32_t stack_len, stack_size;
-    uint64_t *table; /* 0 is free; size is a power of two, at most half full */
-    uint32_t table_len, table_size;
-    uint32_t members; /* seen in the whole text */
+    struct key_part *parts; /* KEY_PARTS; NULL: there has been no large object */
+    uint32_t members;       /* seen in the whole text */
     uint32_t serials;
     struct key_level levels[JSON_DEPTH_MAX];
     uint64_t initial[KEYS_INLINE];

@@ -137,18 +137,27 @@ uint64_t counters_find(const struct counters *counters, const char *handler, uns
     return atomic_load_explicit(&counters->series[slot].count, memory_order_relaxed);
 }
 
+/* Nearly always found by the pointer, as handlers are; 0 when there is no such reason. */
+static unsigned find_refusal(const char *decision)
+{
+    for (unsigned i = REFUSAL_COUNT - 1; i > 0; i--)
+        if (refusal_get((enum refusal)i)->reason == decision)
+            return i;
+    for (unsigned i = REFUSAL_COUNT - 1; i > 0; i--)
+        if (strcmp(refusal_get((enum refusal)i)->reason, decision) == 0)
+            return i;
+    return 0;
+}
+
 static void count_refusal(struct counters *counters, const char *decision)
 {
-    if (!decision || strcmp(decision, "pass") == 0)
-        return;
-    unsigned refusal = REFUSAL_COUNT - 1;
-    while (refusal > 0) {
-        const char *reason = refusal_get((enum refusal)refusal)->reason;
-        if (reason == decision || strcmp(reason, decision) == 0)
-            break;
-        refusal--;
-    }
-    add(&counters->refusals[refusal], 1);
+    if (decision && strcmp(decision, "pass") != 0)
+        add(&counters->refusals[find_refusal(decision)], 1);
+}
+
+void counters_add_event(struct counters *counters, unsigned event)
+{
+    add(&counters->events[event], 1);
 }
 
 void counters_add(struct counters *counters, const struct exchange_record *record)

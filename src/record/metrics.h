@@ -35,6 +35,7 @@ struct counters {
     _Atomic uint64_t series_overflow;
     struct histogram overhead;
     _Atomic uint64_t refusals[REFUSAL_COUNT]; /* REFUSE_NONE: a reason that is not in the table */
+    _Atomic uint64_t events[EVENT_COUNT];
     _Atomic uint32_t latencies_us[LATENCIES_KEPT];
     _Atomic uint64_t latency_count;
 };
@@ -43,6 +44,7 @@ struct counters {
 void counters_init(struct counters *counters);
 /* Called by the owning thread. */
 void counters_add(struct counters *counters, const struct exchange_record *record);
+void counters_add_event(struct counters *counters, unsigned event);
 
 /* recorder.c: the counters of the i-th ring. */
 const struct counters *recorder_counters(const struct recorder *recorder, unsigned i);

@@ -175,6 +175,27 @@ static void print_refusals(const struct view *view)
     }
 }
 
+static void print_events(const struct view *view)
+{
+    static const char *const names[EVENT_HTTP2_FAULT] = {
+        [EVENT_HANDSHAKE_FAILED] = "tls_handshake_failed",
+        [EVENT_CONNECTION_SHED] = "shed",
+        [EVENT_HTTP2_MALFORMED] = "http2_malformed",
+    };
+    for (unsigned event = 0; event < EVENT_COUNT; event++) {
+        uint64_t sum = 0;
+        if (event == EVENT_HTTP2_FAULT + HTTP2_FINE)
+            continue;
+        for (unsigned i = 0; i < view->rings; i++)
+            sum += get(&ring_of(view, i)->events[event]);
+        bool fault = event >= EVENT_HTTP2_FAULT;
+        const char *name =
+            fault ? http2_fault_name((enum http2_fault)(event - EVENT_HTTP2_FAULT)) : names[event];
+        buffer_printf(view->out, "%s{event=\"%s%s\"} %llu\n", view->name, fault ? "http2_" : "",
+                      name, (unsigned long long)sum);
+    }
+}
+
 static void print_connections(const struct view *view)
 {
     print_plain(view, view->gauges->connections);
@@ -224,6 +245,8 @@ static const struct metric {
      "Our own share of that time: without upstream and queue.", print_overhead},
     {"sallyport_refusals_total", "counter",
      "Requests refused, by reason.", print_refusals},
+    {"sallyport_connection_events_total", "counter",
+     "Connections that ended before their time, or streams of theirs, by reason.", print_events},
     {"sallyport_connections", "gauge",
      "Client connections open.", print_connections},
     {"sallyport_exchanges", "gauge",

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "config/settings.h"
 #include "proto/address.h"
+#include "proto/http2.h"
 #include "record/refusal.h"
 
 /* The facts of one finished exchange. Slices need to live during the call only. */
@@ -58,6 +59,16 @@ uint64_t recorder_dropped_lines(const struct recorder *recorder);
 
 /* Formats and queues the lines; counts the metrics. Never blocks, allocates nothing. */
 void record_exchange(struct record_ring *ring, const struct exchange_record *record);
+
+/* What happens to connections rather than to exchanges; counted. */
+enum connection_event {
+    EVENT_HANDSHAKE_FAILED,
+    EVENT_CONNECTION_SHED, /* served nobody, and made room for another */
+    EVENT_HTTP2_MALFORMED, /* a stream that was reset before it was an exchange */
+    EVENT_HTTP2_FAULT,     /* + enum http2_fault: the connection was ended */
+    EVENT_COUNT = EVENT_HTTP2_FAULT + HTTP2_FAULT_COUNT
+};
+void record_event(struct record_ring *ring, unsigned event);
 
 /* Gauges that live elsewhere, given to the renderer. */
 struct metrics_gauges {

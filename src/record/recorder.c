@@ -321,3 +321,8 @@ void record_exchange(struct record_ring *ring, const struct exchange_record *rec
     if (ring_half_full(&ring->ring))
         wake(recorder);
 }
+
+void record_event(struct record_ring *ring, unsigned event)
+{
+    counters_add_event(&ring->counters, event);
+}

@@ -69,10 +69,29 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_BODY_TIMEOUT] = {408, "REQUEST_TIMEOUT", INVALID,
         "The request's body stopped arriving. Send the request again on a new connection.",
         "body_timeout"},
+    [REFUSE_PLAIN_HTTP] = {400, "VALIDATION_ERROR", INVALID,
+        "This port speaks HTTPS. Write https:// instead of http://.",
+        "plain_http"},
     [REFUSE_BAD_HOST] = {400, "VALIDATION_ERROR", INVALID,
         "The Host field is missing, given twice, or not a host name. Send exactly one, as in "
         "\"Host: llm.example.com\".",
         "bad_host"},
+    [REFUSE_UNTRUSTED_HOST] = {400, "VALIDATION_ERROR", INVALID,
+        "This gateway does not answer for the host that the request names. Use its own name; "
+        "the operator lists them in server.trusted_hosts.",
+        "untrusted_host"},
+    [REFUSE_HTTPS_ONLY] = {403, "PERMISSION_DENIED", PERMISSION,
+        "Only https:// is served here, and a credential that came over plain HTTP should be "
+        "replaced. Use https:// in the client's base URL.",
+        "https_only"},
+    [REFUSE_TLS_REQUIRED] = {403, "PERMISSION_DENIED", PERMISSION,
+        "This gateway requires TLS. Use https://; behind a proxy that ends TLS, the operator "
+        "lists it in server.trusted_proxies and lets it send X-Forwarded-Proto.",
+        "tls_required"},
+    [REFUSE_PREFLIGHT] = {400, "VALIDATION_ERROR", INVALID,
+        "Web pages of this origin may not send such a request. The operator can list the "
+        "origin, the method and the header fields in server.cors_*.",
+        "preflight"},
 
     [REFUSE_NOT_FOUND] = {404, "NOT_FOUND", MISSING,
         "There is nothing at this path. Check its spelling.",

@@ -23,7 +23,12 @@ enum refusal {
     REFUSE_BAD_EXPECT,        /* 417 */
     REFUSE_HEADER_TIMEOUT,    /* 408 */
     REFUSE_BODY_TIMEOUT,      /* 408 */
+    REFUSE_PLAIN_HTTP,        /* 400 on a port that speaks TLS */
     REFUSE_BAD_HOST,          /* 400 */
+    REFUSE_UNTRUSTED_HOST,    /* 400 trusted_hosts */
+    REFUSE_HTTPS_ONLY,        /* 403 https_redirect, for what cannot be redirected */
+    REFUSE_TLS_REQUIRED,      /* 403 tls_required */
+    REFUSE_PREFLIGHT,         /* 400 cors_origins, cors_methods, cors_headers */
     /* route and identity */
     REFUSE_NOT_FOUND,             /* 404 native path */
     REFUSE_METHOD_NOT_ALLOWED,    /* 405 with Allow */

@@ -45,13 +45,15 @@ class WireCase(unittest.TestCase, metaclass=RowsType):
     sections = {}
     upstream_members = {}
     answer = None       # the upstream's default
+    gateway_class = Gateway
+    plain = False       # it is about plain HTTP, or about its ports: SALLYPORT_TLS changes nothing
     longMessage = True
 
     @classmethod
     def setUpClass(cls):
         cls.upstream = Upstream(default=cls.answer and cls.answer.__func__)
         try:
-            cls.gateway = Gateway(cls.upstream_list(), cls.sections).start()
+            cls.gateway = cls.gateway_class(cls.upstream_list(), cls.sections, plain=cls.plain).start()
             cls.key = cls.gateway.key()["key"]
             cls.set_up()
         except BaseException:

@@ -4,6 +4,7 @@ the strictest grammar. What it cannot read in one way only is an error of the ga
 import json
 import re
 import socket
+import ssl
 import time
 
 DEADLINE_S = 15.0
@@ -78,13 +79,15 @@ def chat_request(key, model="m", fields=(), path="/v1/chat/completions", **membe
 class Client:
     """One connection to the gateway. Answers are handed to `witness`, which the oracles read later."""
 
-    def __init__(self, port, witness=None, receive_buffer_bytes=None):
+    def __init__(self, port, witness=None, receive_buffer_bytes=None, tls=None, name="127.0.0.1"):
         self.sock = socket.socket()
         if receive_buffer_bytes:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.sock.settimeout(DEADLINE_S)
         self.sock.connect(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname=name)
         self.witness = witness
         self.unread = bytearray()
         self.ended = False
@@ -105,7 +108,7 @@ class Client:
         try:
             self.sock.sendall(piece)
             return True
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             return False
 
     def send_bytewise(self, piece):
@@ -123,7 +126,7 @@ class Client:
             piece = self.sock.recv(65536)
         except socket.timeout:
             raise BadAnswer(f"nothing came in time; so far {bytes(self.unread[:300])!r}") from None
-        except ConnectionError as error:
+        except (ConnectionError, ssl.SSLError) as error:
             raise BadAnswer(f"{type(error).__name__} after {bytes(self.unread[:300])!r}") from None
         if not piece:
             self.ended = True

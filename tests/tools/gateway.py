@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 
-from tools import oracles
+from tools import oracles, tls
 from tools.client import Client
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -58,14 +58,20 @@ def toml(sections, upstreams):
 class Gateway:
     binary = BINARY
     before = ()    # a command that starts it, as prlimit or unshare do
+    descriptors = ()  # open ones that it gets, too
     variables = {}  # further ones of its environment; the commands do not get them
 
-    def __init__(self, upstreams=(), sections=None, arguments=()):
+    def __init__(self, upstreams=(), sections=None, arguments=(), plain=False):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sallyport-wire-"))
         self.config = self.folder / "sallyport.toml"
         self.sections = {name: dict(members) for name, members in DEFAULTS.items()}
         for name, members in (sections or {}).items():
             self.sections.setdefault(name, {}).update(members)
+        server = self.sections["server"]
+        self.tls = None  # what clients trust, if they speak TLS
+        if tls.EVERYWHERE and not plain and server["listen"][0].startswith("127.0.0.1:") and "tls_cert_path" not in server:
+            self.tls = tls.context()
+            server.update(tls.settings(), tls_enabled=True)
         self.upstreams = [dict(upstream) for upstream in upstreams]
         self.arguments = list(arguments)
         self.secrets = []   # what must appear in no file and never upstream
@@ -89,7 +95,8 @@ class Gateway:
         command = [*self.before, self.binary, "serve", "--config", self.config, *self.arguments]
         self.process = subprocess.Popen(command, cwd=self.folder, env=environment(**self.variables),
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, text=True, errors="replace")
+                                        stderr=subprocess.PIPE, text=True, errors="replace",
+                                        pass_fds=self.descriptors)
         self.ready = threading.Event()
         self.reader = threading.Thread(target=self.listen, daemon=True)
         self.reader.start()
@@ -99,7 +106,7 @@ class Gateway:
         return self
 
     def listen(self):
-        wanted = len(self.sections["server"]["listen"])
+        wanted = sum(not entry.startswith("unix:") for entry in self.sections["server"]["listen"])
         for line in self.process.stderr:
             self.said.append(line.rstrip("\n"))
             match = LISTENING.search(line)
@@ -159,6 +166,7 @@ class Gateway:
     # Use.
 
     def client(self, **options):
+        options.setdefault("tls", self.tls)
         return Client(self.port, self.answers, **options)
 
     def ask(self, piece, method="GET"):

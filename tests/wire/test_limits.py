@@ -126,6 +126,7 @@ class Shown(WireCase):
 
 
 class Caps(WireCase):
+    plain = True
     sections = {"limits": {"connections_per_ip": 5}}
 
     def test_an_address_holds_so_many_connections_and_no_more(self):

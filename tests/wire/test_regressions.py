@@ -25,6 +25,7 @@ def long_list(connection, request):
 
 
 class Regressions(WireCase):
+    plain = True
     kind = "openai"
 
     @classmethod
@@ -136,6 +137,28 @@ class Regressions(WireCase):
         response = self.chat(path=path)
         self.assert_refused(response, 400, "VALIDATION_ERROR")
         self.assertNotIn("%5F", self.gateway.logged(response)["request"])
+
+    def test_a_head_that_begins_within_a_credential_is_not_written_down(self):
+        # So it does behind a request whose length was too large.
+        before = request("POST", "/v1/chat/completions", body=b"{}")
+        secret = self.key[30:]
+        for line in [secret, f"Basic {secret}", f"Cookie: a={secret}", f"{secret} /x HTTP/1.1"]:
+            with self.client() as client:
+                client.send(before + line.encode() + b"\r\nAccept: */*\r\n\r\n")
+                self.assertEqual(client.read().status, 401)
+                response = client.read()
+            self.assertIn(response.status, (400, 501))
+            self.assertEqual(self.gateway.logged(response)["request"], "")
+        response = self.ask(b"get /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertEqual(self.gateway.logged(response)["request"], "get /x HTTP/1.1")
+
+    def test_a_head_request_that_cannot_be_read_gets_no_body(self):
+        rest = b"HEAD /v1/models HTTP/1.1\r\nHost: a b\r\n\r\n"
+        for piece in [rest, b"\r\n" + rest]:
+            with self.client() as client:
+                client.send(piece)
+                self.assertEqual(client.read("HEAD").status, 400)
+                client.expect_closed()
 
     def test_guesses_at_an_open_path_are_charged(self):
         limits = {"limits": {"ip": "5/hour", "ip_burst": 5}}

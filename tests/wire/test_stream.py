@@ -6,7 +6,7 @@ import time
 
 from tools import upstream as answers
 from tools.case import WireCase, rows
-from tools.client import Client, chat_request, request
+from tools.client import chat_request, request
 
 NDJSON = "application/x-ndjson"
 
@@ -178,7 +178,7 @@ class Keeping(WireCase):
     def test_a_stream_for_an_old_client_ends_with_the_connection(self):
         gate = threading.Event()
         model = self.upstream.on("old", answers.chunked([answers.delta("one"), gate, answers.DONE]))
-        with Client(self.gateway.port, self.gateway.answers) as client:
+        with self.client() as client:
             client.send(request("POST", "/v1/chat/completions", (),
                                 {"model": model, "messages": [], "stream": True}, self.key, version="1.0"))
             response = client.read_head()

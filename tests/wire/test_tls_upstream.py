@@ -1,57 +1,12 @@
 """An upstream behind TLS: only the right certificate for the right name will do, and nothing is ever
 sent in clear instead."""
 
-import pathlib
-import shutil
 import ssl
-import subprocess
-import tempfile
 
 from tools.case import UPSTREAM_KEY, WireCase
+from tools.certificates import Certificates
 from tools.gateway import Gateway
 from tools.upstream import Upstream
-
-
-class Certificates:
-    """An authority of our own and what it has signed."""
-
-    def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sallyport-tls-"))
-        self.new_key("ca")
-        self.openssl("req", "-x509", "-key", "ca.key", "-subj", "/CN=Test authority", "-days", "2",
-                     "-out", "ca.pem")
-        for name, names, days in [("good", "IP:127.0.0.1,DNS:localhost", "2"), ("other", "DNS:other.test", "2"),
-                                  ("common", None, "2"), ("expired", "IP:127.0.0.1", "-1")]:
-            self.sign(name, names, days)
-        self.new_key("self")
-        self.openssl("req", "-x509", "-key", "self.key", "-subj", "/CN=127.0.0.1", "-days", "2",
-                     "-addext", "subjectAltName=IP:127.0.0.1", "-out", "self.pem")
-
-    def openssl(self, *arguments):
-        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
-
-    def new_key(self, name):
-        self.openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
-
-    def sign(self, name, names, days):
-        self.new_key(name)
-        extension = self.folder / f"{name}.ext"
-        extension.write_text(f"subjectAltName={names}\n" if names else "basicConstraints=CA:FALSE\n")
-        self.openssl("req", "-new", "-key", f"{name}.key", "-subj", "/CN=127.0.0.1", "-out", f"{name}.csr")
-        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-                     "-CAcreateserial", "-days", days, "-extfile", extension.name, "-out", f"{name}.pem")
-
-    def context(self, name, maximum=None):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        if maximum:
-            context.set_ciphers("ALL:@SECLEVEL=0")
-            context.minimum_version = ssl.TLSVersion.TLSv1
-            context.maximum_version = maximum
-        return context
-
-    def remove(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Tls(WireCase):

@@ -27,7 +27,7 @@ static void wrong_files_are_explained_with_file_line_and_key(void **state)
         {"[server]\nworkers = 257\n", "expected a whole number from 0 to 256, not \"257\"\n"},
         {"[server]\nidle_timeout = 30\n", "server.idle_timeout: expected a time from 100ms to 24h"},
         {"[server]\nlisten = \"127.0.0.1:80\"\n", "server.listen: expected a list of addresses"},
-        {"[server]\nlisten = [\"https://0.0.0.0:443\"]\n", "TLS is not available in this version"},
+        {"[server]\nlisten = [\"https://0.0.0.0:443\"]\n", "TLS needs a certificate and its key"},
         {"[server]\nlisten = [\"127.0.0.1\"]\n", "it needs a port"},
         {"[server]\nlisten = []\n", "at least one address is needed"},
         {"[server]\nlisten = [\"127.0.0.1:65536\"]\n", "a number from 0 to 65535"},
@@ -78,6 +78,16 @@ static void wrong_files_are_explained_with_file_line_and_key(void **state)
          "production does not log at level debug (a.toml:4)"},
         {"[server]\nenvironment = \"production\"\n[security]\nauth_enabled = false\n",
          "production does not run without authentication (a.toml:4)"},
+        {"[server]\nenvironment = \"production\"\n",
+         "server.trusted_proxies: production needs TLS"},
+        {"[server]\nenvironment = \"production\"\ncors_origins = [\"*\"]\n",
+         "production does not let every web page in: name the origins (a.toml:3)"},
+        {"[server]\ncors_origins = [\"*\", \"https://a\"]\n", "\"*\" stands alone"},
+        {"[server]\ntrusted_hosts = [\"a\", \"*\"]\n", "\"*\" stands alone"},
+        {"[server]\nhttps_redirect = true\n", "there is nothing to redirect to"},
+        {"[server]\nproxy_hops = 101\n", "expected a whole number from 0 to 100"},
+        {"[server]\ntrusted_proxies = [\"10.0.0.1/8\"]\n",
+         "server.trusted_proxies: expected a list of addresses or ranges"},
         {"[security]\n[server]\n[security]\nauth_enabled = true\n",
          "a.toml:3: the table [security] is there already; two snippets that both begin with it "
          "want "
@@ -149,6 +159,7 @@ static void a_file_sets_what_it_says(void **state)
         &loading,
         "[server]\nlisten = [\"http://[::1]:80\", \":90\", \"localhost:91\", \"unix:/run/s\"]\n"
         "max_body = \"1MB\"\nidle_timeout = \"500ms\"\nenvironment = \"production\"\n"
+        "trusted_proxies = [\"unix\"]\ncors_origins = [\"https://A.example\"]\n"
         "[limits]\nip_burst = 7\nip = \"10/s\"\nip_counts = \"all\"\n"
         "[endpoints]\nallow = [\"/v1/models\", \"/v1/chat/*\", \"/c\"]\n"
         "[metrics]\nallow = [\"10.0.0.0/8\", \"::1\"]\n"
@@ -160,13 +171,16 @@ static void a_file_sets_what_it_says(void **state)
     assert_string_equal(loading.said, "");
     struct settings *s = loading.settings;
     assert_int_equal(s->server.listen.count, 4);
-    assert_string_equal(s->server.listen.items[0], "[::1]:80");
+    assert_string_equal(s->server.listen.items[0], "http://[::1]:80");
     assert_string_equal(s->server.listen.items[1], "0.0.0.0:90");
     assert_string_equal(s->server.listen.items[2], "127.0.0.1:91");
     assert_string_equal(s->server.listen.items[3], "unix:/run/s");
     assert_int_equal(s->server.max_body_bytes, 1048576);
     assert_int_equal(s->server.idle_timeout_us, 500000);
     assert_int_equal(s->server.environment, ENVIRONMENT_PRODUCTION);
+    assert_string_equal(s->server.cors_origins.items[0], "https://a.example");
+    assert_int_equal(s->server.cors_methods.count, 3);
+    assert_int_equal(s->server.trusted_proxies.items[0].network.family, ADDRESS_UNIX);
     assert_int_equal(s->limits.ip.requests, 10);
     assert_int_equal(s->limits.ip.period_us, 1000000);
     assert_int_equal(s->limits.ip.burst, 7);

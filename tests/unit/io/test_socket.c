@@ -82,7 +82,8 @@ static void endpoints_are_read_and_printed(void **state)
         {"[127.0.0.1]:80",        ERR_SYNTAX, NULL},
         {"[::1%lo]:80",           ERR_SYNTAX, NULL},
         {"example.com:80",        ERR_SYNTAX, NULL},
-        {"https://127.0.0.1:80",  ERR_SYNTAX, NULL},
+        {"https://127.0.0.1:443", OK,         "127.0.0.1:443"},
+        {"https://http://[::1]:1", ERR_SYNTAX, NULL},
     };
     // clang-format on
     assert_int_equal(strlen(PATH_107), 107);

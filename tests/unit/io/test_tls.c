@@ -20,61 +20,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "identity_made.h"
 #include "io/stream.h"
 #include "io/tls.h"
 
 /* --- certificates --------------------------------------------------------------------------- */
 
-struct identity {
-    EVP_PKEY *key;
-    X509 *certificate;
-};
-
 enum who { GOOD, EXPIRED, EARLY, SELF_SIGNED, STRANGER, WHO_COUNT };
 
-#define DAY_S 86400
 #define NAMES "DNS:localhost,DNS:*.wild.example,IP:127.0.0.1,IP:::1"
 
 static struct identity authority, stranger_authority, servers[WHO_COUNT], named_by_subject;
 static char ca_path[64];
-
-static void extend(X509 *certificate, int extension, const char *value)
-{
-    X509_EXTENSION *made = X509V3_EXT_conf_nid(NULL, NULL, extension, value);
-    assert_non_null(made);
-    assert_int_equal(X509_add_ext(certificate, made, -1), 1);
-    X509_EXTENSION_free(made);
-}
-
-/* `issuer` NULL: signed by itself. `names` NULL: none but the subject. Times are seconds from now.
- */
-static struct identity identity_make(const struct identity *issuer, const char *subject,
-                                     const char *names, bool ca, long from_s, long until_s)
-{
-    static long serial;
-    struct identity made = {.key = EVP_EC_gen("P-256"), .certificate = X509_new()};
-    assert_true(made.key && made.certificate);
-    X509_set_version(made.certificate, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(made.certificate), ++serial);
-    X509_gmtime_adj(X509_getm_notBefore(made.certificate), from_s);
-    X509_gmtime_adj(X509_getm_notAfter(made.certificate), until_s);
-    X509_set_pubkey(made.certificate, made.key);
-    X509_NAME *name = X509_get_subject_name(made.certificate);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)subject, -1, -1, 0);
-    const struct identity *signer = issuer ? issuer : &made;
-    X509_set_issuer_name(made.certificate, X509_get_subject_name(signer->certificate));
-    extend(made.certificate, NID_basic_constraints, ca ? "critical,CA:TRUE" : "CA:FALSE");
-    if (names)
-        extend(made.certificate, NID_subject_alt_name, names);
-    assert_true(X509_sign(made.certificate, signer->key, EVP_sha256()) > 0);
-    return made;
-}
-
-static void identity_finish(struct identity *identity)
-{
-    EVP_PKEY_free(identity->key);
-    X509_free(identity->certificate);
-}
 
 static int make_certificates(void **state)
 {
@@ -399,11 +356,11 @@ static void large_writes_go_in_pieces(void **state)
     while ((err = stream_read(&stream, got + got_bytes,
                               ECHO_BYTES - got_bytes ? ECHO_BYTES - got_bytes : 1, &n)) == OK ||
            err == ERR_AGAIN) {
-        assert_int_equal(stream.drained, err == ERR_AGAIN);
-        if (err == ERR_AGAIN)
-            wait_for(&stream, false);
-        else
+        assert_true(stream.drained || err == OK);
+        if (err == OK)
             got_bytes += n;
+        if (stream.drained && got_bytes < ECHO_BYTES) /* whatever comes next has an event */
+            wait_for(&stream, false);
         assert_true(got_bytes <= ECHO_BYTES);
         if (got_bytes == ECHO_BYTES)
             break;
