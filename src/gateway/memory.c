@@ -2,12 +2,13 @@
  * two thousand clients that send slowly, most of the heap is free, but in pieces between what is
  * still in use, and the heap keeps such pages unless it is asked for them (malloc_trim).
  *
- * The hard problem is when to ask: it takes milliseconds, during which no thread can allocate. What
- * is resident and not in use tells: right after asking, that is code, stacks and the like; what it
- * has grown by since is worth asking for. And when that gave much, it is done again two seconds
- * later: it may have been in the middle of a burst, whose rest would count as in its place. */
+ * The hard problem is when to ask: no thread can allocate meanwhile, for a millisecond when much is
+ * given back, for some microseconds when there is nothing. What is resident and not in use tells:
+ * right after asking that is what lies in pieces too small, code, stacks; once it has moved there
+ * may be whole pages again. Downwards too: a little that is freed can join what lay beside it. */
 #include <fcntl.h>
 #include <malloc.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,7 +16,7 @@
 
 enum {
     LOOK_EVERY_US = 2 * SECOND_US,
-    WORTH_IT_BYTES = 512 * 1024,
+    WORTH_IT_BYTES = 64 * 1024,
     LARGE_BYTES = 128 * 1024,
 };
 
@@ -39,14 +40,12 @@ static bool look(const struct gateway *gateway, int64_t *unused_bytes)
 static void on_time(struct timer *timer)
 {
     struct gateway *gateway = CONTAINER_OF(timer, struct gateway, memory_timer);
-    int64_t before, after;
-    if (look(gateway, &before) &&
-        (gateway->trim_again || before > gateway->unused_bytes + WORTH_IT_BYTES)) {
+    int64_t unused_bytes;
+    if (look(gateway, &unused_bytes) &&
+        llabs(unused_bytes - gateway->unused_bytes) > WORTH_IT_BYTES) {
         malloc_trim(0);
-        if (look(gateway, &after)) {
-            gateway->trim_again = before - after > WORTH_IT_BYTES;
-            gateway->unused_bytes = after;
-        }
+        if (look(gateway, &unused_bytes))
+            gateway->unused_bytes = unused_bytes;
     }
     timer_arm(&gateway->loop, timer, gateway->loop.now_us + LOOK_EVERY_US);
 }

@@ -21,7 +21,6 @@ struct gateway {
     struct timer drain_timer, probe_timer, chore_timer, memory_timer;
     int memory_fd;        /* where the kernel says what is resident; -1: nowhere */
     int64_t unused_bytes; /* resident and not in use when memory was last given back */
-    bool trim_again;
     uint64_t drain_until_us;
     struct job probe_job, chore_job;
     void (*chore)(void *context);
