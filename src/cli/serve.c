@@ -126,23 +126,26 @@ static void raise_file_limit(void)
     }
 }
 
-/* Each connection needs a descriptor, and another to the model server. If callers could have them
- * all, those who hold connections and ask nothing would take the way upstream from the others. */
+/* Connections need descriptors, and so do those to model servers. If callers could have them all,
+ * those who hold connections and ask nothing would take the way upstream from the others: a quarter
+ * is out of their reach. */
 static uint64_t connections_possible(const struct settings *settings, struct faults *faults)
 {
     struct rlimit limit;
     uint64_t wanted = settings->server.max_connections;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 >= wanted)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return wanted;
     uint64_t files = limit.rlim_cur, own = files / 2 < OWN_FILES ? files / 2 : OWN_FILES;
-    uint64_t possible = files > own + 2 ? (files - own) / 2 : 1;
+    uint64_t possible = (files - own) / 4 * 3;
+    if (possible >= wanted)
+        return wanted;
     faults_warn(faults, settings->file, 0, "server.max_connections",
-                "%llu connections need twice as many open files, and the limit is %llu: only %llu "
-                "are taken; raise the limit (ulimit -n, LimitNOFILE= in the unit, --ulimit nofile= "
-                "for a container) or lower server.max_connections",
-                (unsigned long long)wanted, (unsigned long long)files,
-                (unsigned long long)possible);
-    return possible;
+                "of %llu open files, which is the limit, callers may have %llu, not %llu: raise the "
+                "limit to %llu (ulimit -n, LimitNOFILE= in the unit, --ulimit nofile= for a "
+                "container) or lower server.max_connections",
+                (unsigned long long)files, (unsigned long long)possible,
+                (unsigned long long)wanted, (unsigned long long)((wanted + 2) / 3 * 4 + own));
+    return possible ? possible : 1;
 }
 
 static enum err open_store(struct server *server, struct faults *faults)

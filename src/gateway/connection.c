@@ -19,8 +19,6 @@ enum {
     PIECE_BYTES_MAX = 256 * 1024,
     HANDSHAKES_PER_TURN = 8,
     OVER_LIMIT_MAX = 64, /* connections beyond server.max_connections, for health checks */
-    /* Who has just come, or was just answered, may still ask: time for a handshake far away. */
-    SHED_AFTER_US = 250 * 1000,
 };
 
 static void release(struct grave *grave)
@@ -281,11 +279,16 @@ bool connections_shed(struct worker *worker)
         return false;
     struct connection *oldest =
         LIST_OF(worker->waiting_connections.next, struct connection, waiting);
-    if (worker->loop.now_us - oldest->waiting_since_us < SHED_AFTER_US)
-        return false;
+    if (oldest->waiting_since_us == worker->loop.now_us)
+        return false; /* what it may have sent was not read yet */
     record_event(worker->ring, EVENT_CONNECTION_SHED);
     connection_close(oldest);
     return true;
+}
+
+static unsigned open_connections(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->shared->connections, memory_order_relaxed);
 }
 
 /* Is there no room for this one? Those that wait for nothing make some first. */
@@ -293,12 +296,23 @@ static bool over_limit(struct connection *c)
 {
     struct worker *worker = c->worker;
     uint64_t max = worker->shared->connections_max;
-    unsigned open = atomic_load_explicit(&worker->shared->connections, memory_order_relaxed);
+    unsigned open = open_connections(worker);
     if (open <= max - max / 5)
         return false;
     bool shed = connections_shed(worker);
     c->over_limit = open > max && !shed;
     return open > max + OVER_LIMIT_MAX && !shed;
+}
+
+struct exchange_origin connection_origin(struct connection *c)
+{
+    if (c->over_limit) { /* it asks, so those that wait make room, but not itself */
+        connection_set_waiting(c, true);
+        c->over_limit = open_connections(c->worker) > c->worker->shared->connections_max &&
+                        !connections_shed(c->worker);
+    }
+    return (struct exchange_origin){
+        .peer = c->peer, .secure = c->secure, .over_limit = c->over_limit};
 }
 
 static enum refusal reason_against(struct connection *c)

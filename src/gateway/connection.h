@@ -5,6 +5,7 @@
 #define GATEWAY_CONNECTION_H
 
 #include "base/block.h"
+#include "gateway/exchange.h"
 #include "gateway/http1.h"
 #include "gateway/worker.h"
 #include "io/loop.h"
@@ -63,8 +64,8 @@ void connection_start(struct worker *worker, int fd, const struct address *peer,
 void connection_close(struct connection *c);
 /* Idle ones close now, busy ones after their answers. */
 void connections_drain(struct worker *worker);
-/* Closes the connection that has served nobody for the longest time. False: there is none that has
- * had its chance. */
+/* Closes the connection that has served nobody for the longest time. False: there is none but such
+ * as came in this turn. */
 bool connections_shed(struct worker *worker);
 
 /* --- for protocols ------------------------------------------------------------------------------
@@ -85,6 +86,9 @@ bool connection_turn_is_long(const struct connection *c);
 /* `n` bytes of a body took from `begun_us` until now: fits `piece_bytes`. */
 void connection_fit_piece(struct connection *c, size_t n, uint64_t begun_us);
 void connection_arm(struct connection *c, uint64_t delay_us);
+/* Where a request of it comes from. One beyond server.max_connections gets a place now, if any
+ * other waits. */
+struct exchange_origin connection_origin(struct connection *c);
 /* Does it serve somebody? One that does not can be shed. */
 void connection_set_waiting(struct connection *c, bool waiting);
 

@@ -92,12 +92,6 @@ static bool keep_pending(struct connection *c)
 /* --- heads --------------------------------------------------------------------------------------
  */
 
-static struct exchange_origin origin(const struct connection *c)
-{
-    return (struct exchange_origin){
-        .peer = c->peer, .secure = c->secure, .over_limit = c->over_limit};
-}
-
 static void carry(struct connection *c, struct exchange *x)
 {
     struct http1 *h = &c->http1;
@@ -109,7 +103,7 @@ static void carry(struct connection *c, struct exchange *x)
 
 static bool refuse_unread(struct connection *c, enum refusal refusal, enum http_fault fault)
 {
-    struct exchange_origin from = origin(c);
+    struct exchange_origin from = connection_origin(c);
     struct exchange *x = exchange_create_faulty(c->worker, &front_http1, c, &from, unread(c));
     c->http1.head_incomplete = false;
     if (!x) {
@@ -196,7 +190,7 @@ static bool read_head(struct connection *c)
     h->had_head = true;
     if (err)
         return refuse_unread(c, refusal_of_http_fault(fault), fault);
-    struct exchange_origin from = origin(c);
+    struct exchange_origin from = connection_origin(c);
     struct exchange *x =
         exchange_create(c->worker, &front_http1, c, &from, head, slice_to(bytes, used));
     if (!x) {

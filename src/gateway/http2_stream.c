@@ -321,13 +321,6 @@ static void unmake(struct http2_stream *stream)
     pool_give(&stream->worker->http2_streams, stream);
 }
 
-static struct exchange_origin origin(const struct http2_link *link)
-{
-    const struct connection *c = link->connection;
-    return (struct exchange_origin){
-        .peer = c->peer, .secure = c->secure, .over_limit = c->over_limit};
-}
-
 static void carry(struct http2_link *link, struct http2_stream *stream)
 {
     list_append(&link->streams, &stream->link);
@@ -341,7 +334,7 @@ static void *on_request(void *context, uint32_t id, const struct request_head *h
     struct http2_stream *stream = make(link, id);
     if (!stream)
         return NULL;
-    struct exchange_origin from = origin(link);
+    struct exchange_origin from = connection_origin(link->connection);
     stream->exchange =
         exchange_create(stream->worker, &front_http2, stream, &from, head, head_bytes);
     if (!stream->exchange) {
@@ -361,7 +354,7 @@ static void *on_bad_request(void *context, uint32_t id, enum http_fault fault,
     struct http2_stream *stream = make(link, id);
     if (!stream)
         return NULL;
-    struct exchange_origin from = origin(link);
+    struct exchange_origin from = connection_origin(link->connection);
     stream->exchange =
         exchange_create_faulty(stream->worker, &front_http2, stream, &from, head_bytes);
     if (!stream->exchange) {

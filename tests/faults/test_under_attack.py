@@ -20,7 +20,7 @@ import machine
 RATE = 200  # of the good client, per second
 BEGINNING_S, MIDDLE_S, END_S = 0.3, 0.8, 0.3
 STALL_S = 2.0
-DESCRIPTORS = 8000
+DESCRIPTORS = 18000  # 10,000 connections and what goes with them
 SETTLED_S = 3 * attacks.SETTLE_S
 BODY = ('{"model":"m","messages":[{"role":"user","content":"Is anybody there, behind all of these people? And if '
         'so, who?"}]}')
@@ -32,7 +32,7 @@ ATTACKS = {row.name: row.name for row in attacks.table(TOOLS)}
 
 
 class Sanitized(FaultCase):
-    sections = {"log": {"access": "", "app_requests": False}}
+    sections = {"server": {"max_connections": 13000}, "log": {"access": "", "app_requests": False}}
 
     @classmethod
     def setUpClass(cls):
