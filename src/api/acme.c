@@ -115,7 +115,7 @@ void answer_acme(struct exchange *x)
     reading->token[x->path_rest.len] = '\0';
     x->native_state = reading;
     x->native_cancel = cancel;
-    if (jobs_submit(x->worker->shared->jobs, LANE_FILE, &reading->job) == OK)
+    if (jobs_submit(x->worker->shared->jobs, LANE_CHALLENGE, &reading->job) == OK)
         return;
     x->native_cancel = NULL;
     settings_unref(settings);

@@ -108,11 +108,7 @@ static void print_faults(const struct faults *faults)
 static void block_signals(void)
 {
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGUSR1);
+    gateway_signals(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
@@ -139,12 +135,13 @@ static uint64_t connections_possible(const struct settings *settings, struct fau
     uint64_t possible = (files - own) / 4 * 3;
     if (possible >= wanted)
         return wanted;
-    faults_warn(faults, settings->file, 0, "server.max_connections",
-                "of %llu open files, which is the limit, callers may have %llu, not %llu: raise the "
-                "limit to %llu (ulimit -n, LimitNOFILE= in the unit, --ulimit nofile= for a "
-                "container) or lower server.max_connections",
-                (unsigned long long)files, (unsigned long long)possible,
-                (unsigned long long)wanted, (unsigned long long)((wanted + 2) / 3 * 4 + own));
+    faults_warn(
+        faults, settings->file, 0, "server.max_connections",
+        "of %llu open files, which is the limit, callers may have %llu, not %llu: raise the "
+        "limit to %llu (ulimit -n, LimitNOFILE= in the unit, --ulimit nofile= for a "
+        "container) or lower server.max_connections",
+        (unsigned long long)files, (unsigned long long)possible, (unsigned long long)wanted,
+        (unsigned long long)((wanted + 2) / 3 * 4 + own));
     return possible ? possible : 1;
 }
 

@@ -86,7 +86,7 @@ static const struct option options[] = {
      .choices = presets,
      .help = "Which set of defaults applies: careful numbers, or room for coding agents and chat "
              "interfaces."},
-    {"server.workers", .type = OPTION_INTEGER, FIELD(server.workers), .standard = "0", .max = 256,
+    {"server.workers", .type = OPTION_INTEGER, FIELD(server.workers), .standard = "0", .max = 64,
      .fixed = true, .help = "Event-loop threads; 0 is one per core."},
     {"server.environment", .type = OPTION_CHOICE, FIELD(server.environment),
      .standard = "development", .choices = environments, .names = {{.name = "ENVIRONMENT"}},
@@ -119,7 +119,7 @@ static const struct option options[] = {
      .help = "How long a client may pause while it sends a body."},
     {"server.idle_timeout", .type = OPTION_DURATION, FIELD(server.idle_timeout_us),
      .standard = "75s", .min = 100 * MS, .max = 24 * HOURS,
-     .help = "How long a connection may stay open between requests."},
+     .help = "How long a connection may stay open between requests, or a caller read nothing."},
     {"server.drain_timeout", .type = OPTION_DURATION, FIELD(server.drain_timeout_us),
      .standard = "30s", .max = 24 * HOURS,
      .help = "How long requests in flight may take to finish when the gateway stops."},

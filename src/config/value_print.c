@@ -108,6 +108,14 @@ static void print_access(const struct settings *settings, struct buffer *out)
 void value_print(const struct option *option, const void *object, struct buffer *out)
 {
     const void *at = (const char *)object + option->offset;
+    if (option->type == OPTION_CIDR_LIST) {
+        print_cidrs(at, out);
+        return;
+    }
+    if (option_is_list(option)) {
+        print_texts(at, out);
+        return;
+    }
     switch (option->type) {
     case OPTION_BOOL:
         buffer_text(out, *(const bool *)at ? "true" : "false");
@@ -131,26 +139,13 @@ void value_print(const struct option *option, const void *object, struct buffer 
     case OPTION_DATABASE:
         print_text(*(char *const *)at, out);
         return;
-    case OPTION_TEXT_LIST:
-    case OPTION_PATTERNS:
-    case OPTION_LISTEN:
-    case OPTION_PATH_LIST:
-    case OPTION_ORIGINS:
-    case OPTION_HOSTS:
-    case OPTION_METHODS:
-    case OPTION_FIELDS:
-        print_texts(at, out);
-        return;
-    case OPTION_CIDR_LIST:
-        print_cidrs(at, out);
-        return;
     case OPTION_ACCESS:
         print_access(object, out);
         return;
     case OPTION_SECRET:
         buffer_text(out, secret_empty(at) ? "null" : SECRET_MASK);
         return;
-    case OPTION_TYPES:
+    default:
         break;
     }
     invariant(!"a type of option");

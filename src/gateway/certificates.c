@@ -88,6 +88,8 @@ static enum err make_servers(struct certificates *c, struct tls_identities *iden
 static void read_anew(struct certificates *c)
 {
     c->err = read_pairs(c->settings, &c->found, &c->faults);
+    if (c->err == ERR_MEMORY)
+        c->stamp = 0; /* the next look tries again */
     if (c->err == OK)
         c->err = make_servers(c, c->found);
     else if (c->forced)

@@ -31,9 +31,10 @@ enum verdict charge_address(struct exchange *x)
     return refuse(x, REFUSE_IP_RATE);
 }
 
-/* Shows the address's limit without charging it. */
-static void show_address_limit(struct exchange *x)
+void show_address_limit(struct exchange *x)
 {
+    if (x->client.family == ADDRESS_UNIX)
+        return;
     struct rate_verdict verdict =
         rate_peek(x->worker->shared->rates, x->client_hash, &exchange_settings(x)->limits.ip,
                   x->worker->loop.now_us);
@@ -43,20 +44,19 @@ static void show_address_limit(struct exchange *x)
 enum verdict check_address(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
-    if (x->over_limit && !is_open_path(x))
+    bool open = is_open_path(x);
+    if (x->over_limit && !open)
         return refuse(x, REFUSE_OVERLOADED);
     if (x->client.family == ADDRESS_UNIX)
         return PASS;
-    if (is_open_path(x)) { /* health checks and the like are charged to nobody */
+    if (open) { /* health checks and the like are charged to nobody */
         show_address_limit(x);
         return PASS;
     }
     uint64_t in_flight_max = settings->limits.requests_in_flight_per_ip;
     if (in_flight_max) {
-        if (!caps_take(x->worker->shared->caps, CAP_REQUESTS, x->client_hash, in_flight_max)) {
-            x->retry_after_s = 1;
+        if (!caps_take(x->worker->shared->caps, CAP_REQUESTS, x->client_hash, in_flight_max))
             return refuse(x, REFUSE_TOO_MANY_IN_FLIGHT);
-        }
         x->in_flight_counted = true;
     }
     if (cors_is_preflight(settings, x->head)) { /* the page's own request will be charged */

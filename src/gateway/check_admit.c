@@ -7,6 +7,8 @@ enum verdict check_admit(struct exchange *x)
     const struct api_key *key = x->principal.key;
     if (key && atomic_load_explicit(&key->revoked, memory_order_acquire))
         return refuse(x, REFUSE_BAD_CREDENTIAL);
+    if (atomic_load_explicit(&x->worker->shared->left, memory_order_acquire))
+        return refuse(x, REFUSE_SHUTTING_DOWN);
     if (!x->upstream)
         return PASS;
     if (!upstream_admit(x->upstream)) {

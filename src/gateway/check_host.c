@@ -5,6 +5,12 @@
 #include "guard/hosts.h"
 #include "guard/proxies.h"
 
+/* From this machine itself. A request that a proxy passed on is not, wherever the proxy runs. */
+static bool is_local(const struct exchange *x)
+{
+    return address_loopback(&x->peer) && !proxies_passed(x->head);
+}
+
 /* What answers on plain HTTP whatever is set: a certificate is not there yet when its issuer asks
  * for the proof, and a probe on this machine knows no name to check one against. */
 static bool is_plain_path(const struct exchange *x)
@@ -14,14 +20,8 @@ static bool is_plain_path(const struct exchange *x)
         return true;
     for (unsigned i = 0; i < COUNT_OF(probes); i++)
         if (slice_equal(x->head->path, slice_of(probes[i])))
-            return address_loopback(&x->peer);
+            return is_local(x);
     return false;
-}
-
-/* From this machine itself. A request that a proxy passed on is not, wherever the proxy runs. */
-static bool is_local(const struct exchange *x)
-{
-    return address_loopback(&x->peer) && !proxies_passed(x->head);
 }
 
 /* The same, at https://. Every byte of Host, path and query was checked by the parser, so that none

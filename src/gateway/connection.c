@@ -5,7 +5,6 @@
 #include "gateway/connection.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "gateway/http2_front.h"
 #include "guard/proxies.h"
 
@@ -304,13 +303,17 @@ static bool over_limit(struct connection *c)
     return open > max + OVER_LIMIT_MAX && !shed;
 }
 
-struct exchange_origin connection_origin(struct connection *c)
+void connection_make_room(struct connection *c)
 {
-    if (c->over_limit) { /* it asks, so those that wait make room, but not itself */
-        connection_set_waiting(c, true);
-        c->over_limit = open_connections(c->worker) > c->worker->shared->connections_max &&
-                        !connections_shed(c->worker);
-    }
+    if (!c->over_limit || c->worker->draining)
+        return;
+    connection_set_waiting(c, true); /* the last of them: not itself */
+    c->over_limit = open_connections(c->worker) > c->worker->shared->connections_max &&
+                    !connections_shed(c->worker);
+}
+
+struct exchange_origin connection_origin(const struct connection *c)
+{
     return (struct exchange_origin){
         .peer = c->peer, .secure = c->secure, .over_limit = c->over_limit};
 }
@@ -334,7 +337,7 @@ static void await_request(struct connection *c)
 static enum err open_stream(struct connection *c, bool tls)
 {
     if (tls)
-        TRY(tls_accept_create(c->worker->tls, c->stream.fd, &c->stream.tls));
+        TRY(tls_server_accept(c->worker->tls, c->stream.fd, &c->stream.tls));
     return loop_watch(&c->worker->loop, &c->watch);
 }
 
@@ -354,8 +357,7 @@ void connection_start(struct worker *worker, int fd, const struct address *peer,
                              .peer = *peer,
                              .secure = tls,
                              .piece_bytes = PIECE_BYTES_FIRST};
-    struct address identity = address_identity(peer);
-    c->peer_hash = hash_bytes(slice_make((const char *)identity.bytes, sizeof identity.bytes));
+    c->peer_hash = address_hash(peer);
     c->watch = (struct watch){.fd = fd, .on_ready = on_ready};
     c->timer.on_time = on_time;
     task_init(&c->task, on_task);

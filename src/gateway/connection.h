@@ -54,7 +54,7 @@ struct connection {
     bool closed;
     union {
         struct http1 http1;
-        struct http2_link *http2;
+        struct http2_connection *http2;
     };
 };
 
@@ -86,9 +86,9 @@ bool connection_turn_is_long(const struct connection *c);
 /* `n` bytes of a body took from `begun_us` until now: fits `piece_bytes`. */
 void connection_fit_piece(struct connection *c, size_t n, uint64_t begun_us);
 void connection_arm(struct connection *c, uint64_t delay_us);
-/* Where a request of it comes from. One beyond server.max_connections gets a place now, if any
- * other waits. */
-struct exchange_origin connection_origin(struct connection *c);
+/* It asks: one beyond server.max_connections gets a place now, if another waits. Closes that. */
+void connection_make_room(struct connection *c);
+struct exchange_origin connection_origin(const struct connection *c);
 /* Does it serve somebody? One that does not can be shed. */
 void connection_set_waiting(struct connection *c, bool waiting);
 
@@ -100,7 +100,7 @@ enum err connection_read_pieces(struct connection *c, const struct iovec *pieces
 
 /* Bytes to go out, behind those that wait already. `keep` copies them and writes nothing yet; `put`
  * writes at once when that is worth a system call of its own. */
-enum { GATHER_BYTES = 4096, PUT_PIECES_MAX = 4 };
+enum { GATHER_BYTES = 4096 };
 void connection_keep(struct connection *c, struct slice bytes);
 void connection_put(struct connection *c, const struct iovec *pieces, int count);
 /* Hands what waits to the kernel, as far as it takes it. May close the connection. */

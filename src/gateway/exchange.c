@@ -20,8 +20,7 @@ enum {
 static void set_client(struct exchange *x, const struct address *client)
 {
     x->client = *client;
-    struct address identity = address_identity(client);
-    x->client_hash = hash_bytes(slice_make((const char *)identity.bytes, sizeof identity.bytes));
+    x->client_hash = address_hash(client);
 }
 
 static struct exchange *create(struct worker *worker, const struct front *front, void *front_owner,
@@ -164,11 +163,7 @@ struct exchange *exchange_create_faulty(struct worker *worker, const struct fron
     if (query.len) /* what could not be read might hold anything */
         line.len -= query.len;
     x->request_line = arena_copy(&x->arena, slice_to(line, line.len < 256 ? line.len : 256));
-    struct rate_verdict verdict = rate_peek(worker->shared->rates, x->client_hash,
-                                            &exchange_settings(x)->limits.ip, worker->loop.now_us);
-    if (x->client.family !=
-        ADDRESS_UNIX) /* the gate, which does this for others, is never reached */
-        exchange_show_limit(x, &verdict);
+    show_address_limit(x); /* the gate, which does this for others, is never reached */
     return x;
 }
 

@@ -19,7 +19,8 @@ enum verdict {
     WAIT,   /* gate_run will be called again, at this checkpoint */
 };
 
-/* How an exchange speaks to its client: HTTP/1 now. One struct per protocol. */
+/* How an exchange speaks to its client. One struct per protocol, never called once its client is
+ * gone. */
 struct front {
     /* Sends the head; the body follows. Any of these may find the client gone. */
     void (*send_head)(struct exchange *x, const struct answer *answer);
@@ -148,8 +149,8 @@ enum verdict refuse_with(struct exchange *x, enum refusal refusal, const char *p
 /* Answers with x->refusal; or breaks an answer off that has begun. */
 void exchange_refuse(struct exchange *x);
 
-/* Bytes of the request's body, as framed on the wire. ERR_SYNTAX: x->refusal is set. `*used` is how
- * many belong to this body. Sets body_complete. */
+/* Bytes of the request's body, as framed on the wire. On any error x->refusal is set. `*used` is
+ * how many belong to this body. Sets body_complete. */
 enum err exchange_feed_body(struct exchange *x, struct slice bytes, size_t *used) MUST_CHECK;
 /* The protocol says that the body is over (HTTP/2). Errors as above. */
 enum err exchange_end_body(struct exchange *x) MUST_CHECK;

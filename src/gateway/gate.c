@@ -10,8 +10,8 @@ static const struct checkpoint {
 } gate[] = {
     {"address",  check_address }, /* caps, the address's bucket          429 503 */
     {"host",     check_host    }, /* who is asked, over what             307 400 403 */
-    {"route",    check_route   }, /* resolves; open or not, which right  400 404 405 */
-    {"identity", check_identity}, /* who is calling                      400 401 */
+    {"route",    check_route   }, /* resolves; open or not, which right  400 405 */
+    {"identity", check_identity}, /* who is calling                      400 401 429 503 */
     {"right",    check_right   }, /* permission, endpoint                403 404 405 */
     {"limit",    check_limit   }, /* the principal's limits              429 */
     {"body",     check_body    }, /* well formed, allowed                400 411 413 415 */

@@ -24,6 +24,8 @@ enum verdict give_answer(struct exchange *x);
 /* Shows the caller the limit that is closest to its end (X-RateLimit-*). */
 void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict);
 
+/* Shows the address's limit without charging it. */
+void show_address_limit(struct exchange *x);
 /* Takes one request from the address's bucket: PASS or REFUSE. */
 enum verdict charge_address(struct exchange *x);
 

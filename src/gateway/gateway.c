@@ -15,6 +15,8 @@
 enum {
     RATE_CELLS = 1 << 18, /* 4 MiB: a quarter of a million callers at once */
     DRAIN_LOOK_US = 20 * 1000,
+    /* Connections take requests that were on their way for a second of a drain. */
+    FAREWELL_US = 1100 * 1000,
     CHORE_EVERY_US = 60 * 1000 * 1000,
 };
 
@@ -47,11 +49,41 @@ static void on_chore_time(struct timer *timer)
 /* --- signals and the end ------------------------------------------------------------------------
  */
 
+/* From here on somebody else revokes keys, and we would not hear of it: no request passes the gate
+ * any more (check_admit.c). */
+static void leave_run(struct job *job)
+{
+    struct gateway *gateway = CONTAINER_OF(job, struct gateway, leave_job);
+    atomic_store(&gateway->shared.left, true);
+    gateway_grace(&gateway);
+    gateway->leave(gateway->chore_context);
+}
+
+static void leave_done(struct job *job)
+{
+    struct gateway *gateway = CONTAINER_OF(job, struct gateway, leave_job);
+    gateway->leaving = false;
+    gateway->leave = NULL;
+}
+
+/* The process that inherits the sockets next should not have to wait for our streams. The lane has
+ * one thread, so that no chore is under way when its turn comes. */
+static void leave_when_time(struct gateway *gateway)
+{
+    if (!gateway->leave || gateway->leaving || gateway->loop.now_us < gateway->leave_us)
+        return;
+    timer_disarm(&gateway->loop, &gateway->chore_timer);
+    gateway->leave_job = (struct job){.run = leave_run, .done = leave_done, .home = &gateway->loop};
+    /* With a full lane it is tried again. */
+    gateway->leaving = jobs_submit(gateway->shared.jobs, LANE_FILE, &gateway->leave_job) == OK;
+}
+
 static void on_drain_time(struct timer *timer)
 {
     struct gateway *gateway = CONTAINER_OF(timer, struct gateway, drain_timer);
     unsigned open = atomic_load_explicit(&gateway->shared.connections, memory_order_relaxed);
-    if (open == 0 || gateway->loop.now_us >= gateway->drain_until_us) {
+    leave_when_time(gateway);
+    if ((open == 0 || gateway->loop.now_us >= gateway->drain_until_us) && !gateway->leaving) {
         if (open)
             log_warning("shutting down with %u connections still open (server.drain_timeout)",
                         open);
@@ -61,40 +93,17 @@ static void on_drain_time(struct timer *timer)
     timer_arm(&gateway->loop, timer, gateway->loop.now_us + DRAIN_LOOK_US);
 }
 
-static void leave_run(struct job *job)
-{
-    struct gateway *gateway = CONTAINER_OF(job, struct gateway, leave_job);
-    gateway->leave(gateway->chore_context);
-}
-
-static void leave_done(struct job *job)
-{
-    (void)job;
-}
-
-/* The process that inherits the sockets next should not have to wait for our streams. The lane has
- * one thread, so that no chore is under way when its turn comes. */
-static void leave(struct gateway *gateway)
-{
-    if (!gateway->leave)
-        return;
-    timer_disarm(&gateway->loop, &gateway->chore_timer);
-    gateway->leave_job = (struct job){.run = leave_run, .done = leave_done, .home = &gateway->loop};
-    if (jobs_submit(gateway->shared.jobs, LANE_FILE, &gateway->leave_job) != OK)
-        log_warning("the data folder stays locked until the shutdown is over");
-}
-
 static void drain(struct gateway *gateway)
 {
     struct loop *loop = &gateway->loop;
     if (gateway->draining) { /* the second signal: now */
-        loop_stop(loop);
+        gateway->drain_until_us = loop->now_us;
         return;
     }
     gateway->draining = true;
     log_info("shutting down: requests in flight may finish");
     gateway_order_drain(gateway);
-    leave(gateway);
+    gateway->leave_us = loop->now_us + FAREWELL_US;
     gateway->drain_until_us = loop->now_us + gateway->snapshot->settings->server.drain_timeout_us;
     timer_arm(loop, &gateway->drain_timer, loop->now_us + MS_US);
 }
@@ -117,14 +126,19 @@ static void on_signal(struct watch *watch, uint32_t events)
         recorder_reopen(gateway->shared.recorder);
 }
 
+void gateway_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGHUP);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGUSR1);
+}
+
 static enum err watch_signals(struct gateway *gateway)
 {
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGUSR1);
+    gateway_signals(&signals);
     int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return ERR_IO;
@@ -193,8 +207,9 @@ static enum err make_shared(struct gateway *gateway, const struct gateway_parts 
     shared->connections_max = parts->connections_max;
     shared->started_epoch_s = clock_wall_us() / SECOND_US;
     shared->request_bodies.max_bytes = parts->settings->server.max_body_memory_bytes;
-    /* Answers are bounded per connection (their upstream is paused), so this never is the limit. */
-    shared->answers.max_bytes = SIZE_MAX / 2;
+    /* An answer waits for its client with some blocks at most, since its upstream is paused then;
+     * of a hundred streams on each of many connections that is still much. */
+    shared->answers.max_bytes = parts->settings->server.max_body_memory_bytes;
     shared->rates = rate_table_create(RATE_CELLS);
     shared->caps = caps_create();
     if (!shared->rates || !shared->caps)

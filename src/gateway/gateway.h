@@ -3,6 +3,8 @@
 #ifndef GATEWAY_GATEWAY_H
 #define GATEWAY_GATEWAY_H
 
+#include <signal.h>
+
 #include "config/config.h"
 #include "gateway/worker.h"
 
@@ -37,8 +39,9 @@ bool gateway_print_listener(const struct gateway *gateway, unsigned i, struct bu
 unsigned gateway_worker_count(const struct settings *settings);
 /* Starts the workers, and accepts. ERR_IO. */
 enum err gateway_start(struct gateway *gateway) MUST_CHECK;
-/* Until TERM or INT, and the drain after it. HUP, TERM, INT and USR1 must be blocked in all
- * threads. */
+/* Those that gateway_run hears: they must be blocked in all threads. */
+void gateway_signals(sigset_t *signals);
+/* Until TERM or INT, and the drain after it. */
 void gateway_run(struct gateway *gateway);
 void gateway_destroy(struct gateway *gateway);
 

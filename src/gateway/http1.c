@@ -103,6 +103,7 @@ static void carry(struct connection *c, struct exchange *x)
 
 static bool refuse_unread(struct connection *c, enum refusal refusal, enum http_fault fault)
 {
+    connection_make_room(c);
     struct exchange_origin from = connection_origin(c);
     struct exchange *x = exchange_create_faulty(c->worker, &front_http1, c, &from, unread(c));
     c->http1.head_incomplete = false;
@@ -190,6 +191,7 @@ static bool read_head(struct connection *c)
     h->had_head = true;
     if (err)
         return refuse_unread(c, refusal_of_http_fault(fault), fault);
+    connection_make_room(c);
     struct exchange_origin from = connection_origin(c);
     struct exchange *x =
         exchange_create(c->worker, &front_http1, c, &from, head, slice_to(bytes, used));
@@ -229,7 +231,8 @@ static bool is_small(const struct exchange *x)
 static bool read_in_place(struct connection *c, struct exchange *x, enum err *err, size_t *n)
 {
     struct body_rooms rooms;
-    size_t wanted = x->body_left < c->piece_bytes ? x->body_left : c->piece_bytes;
+    size_t most = c->stream.tls ? BLOCK_BYTES : c->piece_bytes; /* TLS reads a record at a time */
+    size_t wanted = x->body_left < most ? x->body_left : most;
     *err = body_rooms(&x->body, &c->worker->request_blocks, wanted, &rooms);
     if (*err) {
         refuse(x, REFUSE_OVERLOADED);

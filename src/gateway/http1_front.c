@@ -161,10 +161,6 @@ static void flush(struct exchange *x)
 static void finish(struct exchange *x)
 {
     struct connection *c = connection_of(x);
-    if (!c) {
-        exchange_end(x);
-        return;
-    }
     if (c->http1.answer_chunked)
         connection_keep(c, SLICE("0\r\n\r\n"));
     c->http1.answer_ended = true;
@@ -174,10 +170,6 @@ static void finish(struct exchange *x)
 static void break_off(struct exchange *x)
 {
     struct connection *c = connection_of(x);
-    if (!c) {
-        exchange_end(x);
-        return;
-    }
     /* What was said stays said; there is no last chunk, and the connection closes behind it. */
     c->http1.answer_ended = true;
     c->http1.keep_alive = false;

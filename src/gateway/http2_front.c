@@ -2,7 +2,7 @@
  * The hard problem is the order of things: within an event of the codec nothing may be written, and
  * an answer may come at any time, from a gate that runs in an event or from an upstream's turn. So
  * whoever has something to say leaves it with its stream and calls http2_write, which does nothing
- * while the link is `busy`: reading, or writing already. Both write at their end. */
+ * while the connection is `busy`: reading, or writing already. Both write at their end. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -20,16 +20,16 @@ enum {
 /* Moves what the codec has for the client behind what waits already. False: there was nothing. */
 static bool take_output(struct connection *c)
 {
-    struct http2_link *link = c->http2;
+    struct http2_connection *h = c->http2;
     size_t before = c->out.len;
-    while (!c->broken && c->out.len < OUT_BYTES && http2_wants_output(link->session)) {
+    while (!c->broken && c->out.len < OUT_BYTES && http2_wants_output(h->session)) {
         char *room;
         size_t size;
         if (body_room(&c->out, &c->worker->answer_blocks, &room, &size) != OK) {
             c->broken = true;
             break;
         }
-        size_t n = http2_output(link->session, room, size);
+        size_t n = http2_output(h->session, room, size);
         if (n == 0)
             break;
         body_grow(&c->out, n);
@@ -40,9 +40,9 @@ static bool take_output(struct connection *c)
 }
 
 /* Those whose backlog went out may have more, or be told that it did. */
-static void wake_streams(struct http2_link *link)
+static void wake_streams(struct http2_connection *h)
 {
-    for (struct list *one; (one = list_pop(&link->drained));)
+    for (struct list *one; (one = list_pop(&h->drained));)
         http2_stream_drained(LIST_OF(one, struct http2_stream, drained));
 }
 
@@ -61,21 +61,21 @@ static void say_why(const struct connection *c)
 
 void http2_write(struct connection *c)
 {
-    struct http2_link *link = c->http2;
-    if (link->busy || http2_inside(link->session))
+    struct http2_connection *h = c->http2;
+    if (h->busy || http2_inside(h->session))
         return;
-    link->busy = true;
+    h->busy = true;
     bool took;
     do {
         took = take_output(c);
         if (c->out.len || c->broken)
             connection_flush(c);
-        if (c->closed) /* and the link gone */
+        if (c->closed) /* and the rest of it gone */
             return;
-        wake_streams(link);
+        wake_streams(h);
     } while (took && c->out.len == 0);
-    link->busy = false;
-    if (c->out.len == 0 && http2_is_done(link->session)) {
+    h->busy = false;
+    if (c->out.len == 0 && http2_is_done(h->session)) {
         say_why(c);
         connection_linger(c);
     }
@@ -131,12 +131,12 @@ static void say_farewell(struct connection *c)
 
 static void on_time(struct connection *c)
 {
-    struct http2_link *link = c->http2;
+    struct http2_connection *h = c->http2;
     if (c->out.len) { /* the client does not read */
         connection_close(c);
         return;
     }
-    if (http2_stream_count(link->session) == 0)
+    if (http2_stream_count(h->session) == 0)
         say_farewell(c);
 }
 
@@ -151,55 +151,55 @@ static void written(struct connection *c)
 
 static void end(struct connection *c)
 {
-    struct http2_link *link = c->http2;
-    link->ending = true;
-    timer_disarm(&c->worker->loop, &link->farewell);
-    loop_release_timers(&c->worker->loop, link->farewell_counted);
-    http2_destroy(link->session);
-    free(link);
+    struct http2_connection *h = c->http2;
+    h->ending = true;
+    timer_disarm(&c->worker->loop, &h->farewell);
+    loop_release_timers(&c->worker->loop, h->farewell_counted);
+    http2_destroy(h->session);
+    free(h);
     c->http2 = NULL;
 }
 
 static void on_farewell(struct timer *timer)
 {
-    struct http2_link *link = CONTAINER_OF(timer, struct http2_link, farewell);
-    say_farewell(link->connection);
+    struct http2_connection *h = CONTAINER_OF(timer, struct http2_connection, farewell);
+    say_farewell(h->connection);
 }
 
 /* The connection's own timer goes on: it is for a client that does not read. */
 static void drain(struct connection *c)
 {
-    struct http2_link *link = c->http2;
+    struct http2_connection *h = c->http2;
     struct loop *loop = &c->worker->loop;
-    link->draining = true;
-    http2_shutdown_notice(link->session);
-    if (!link->farewell_counted && loop_reserve_timers(loop, 1) != OK) {
+    h->draining = true;
+    http2_shutdown_notice(h->session);
+    if (!h->farewell_counted && loop_reserve_timers(loop, 1) != OK) {
         say_farewell(c);
         return;
     }
-    link->farewell_counted = true;
-    link->farewell.on_time = on_farewell;
-    timer_arm(loop, &link->farewell, loop->now_us + NOTICE_US);
+    h->farewell_counted = true;
+    h->farewell.on_time = on_farewell;
+    timer_arm(loop, &h->farewell, loop->now_us + NOTICE_US);
     http2_write(c);
 }
 
 void http2_begin(struct connection *c, struct slice bytes)
 {
-    struct http2_link *link = calloc(1, sizeof *link);
+    struct http2_connection *h = calloc(1, sizeof *h);
     struct worker *worker = c->worker;
-    if (link)
-        link->session = http2_create(&worker->use->snapshot->limits, worker->head,
-                                     &http2_stream_events, link, worker->loop.now_us);
-    if (!link || !link->session) {
-        free(link);
+    if (h)
+        h->session = http2_create(&worker->use->snapshot->limits, worker->head,
+                                  &http2_stream_events, h, worker->loop.now_us);
+    if (!h || !h->session) {
+        free(h);
         connection_close(c);
         return;
     }
-    link->connection = c;
-    list_init(&link->streams);
-    list_init(&link->drained);
+    h->connection = c;
+    list_init(&h->streams);
+    list_init(&h->drained);
     connection_become(c, &protocol_http2);
-    c->http2 = link;
+    c->http2 = h;
     feed(c, bytes);
     if (worker->draining)
         drain(c);

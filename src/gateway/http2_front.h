@@ -11,7 +11,7 @@ struct protocol;
 struct front;
 
 /* What HTTP/2 needs of a connection, and of each stream. */
-struct http2_link;
+struct http2_connection;
 
 /* After a TLS handshake that agreed on it, or after HTTP/1 found its preface in `bytes`, which were
  * read already. Closes the connection when there is no memory. */

@@ -107,10 +107,6 @@ static void flush(struct exchange *x)
 static void finish(struct exchange *x)
 {
     struct http2_stream *stream = stream_of_exchange(x);
-    if (!stream) {
-        exchange_end(x);
-        return;
-    }
     stream->answer_ended = true;
     flush(x);
 }
@@ -118,10 +114,6 @@ static void finish(struct exchange *x)
 static void break_off(struct exchange *x)
 {
     struct http2_stream *stream = stream_of_exchange(x);
-    if (!stream) {
-        exchange_end(x);
-        return;
-    }
     /* What was said goes out; then the stream is reset, so that it cannot pass for complete. */
     stream->answer_cut = true;
     flush(x); /* the head first: a reset overtakes it */
@@ -209,12 +201,12 @@ static void feed_held(struct http2_stream *stream)
     end_body(stream);
 }
 
-void http2_streams_feed_held(struct http2_link *link)
+void http2_streams_feed_held(struct http2_connection *h)
 {
-    if (!link->held_wanted)
+    if (!h->held_wanted)
         return;
-    link->held_wanted = false;
-    LIST_EACH(one, &link->streams)
+    h->held_wanted = false;
+    LIST_EACH(one, &h->streams)
     {
         struct http2_stream *stream = LIST_OF(one, struct http2_stream, link);
         if (stream->wants_body && (stream->held.len || stream->request_ended))
@@ -273,9 +265,9 @@ static void release(struct grave *grave)
 
 static void on_closed(void *context, void *user, bool complete)
 {
-    struct http2_link *link = context;
+    struct http2_connection *h = context;
     struct http2_stream *stream = user;
-    struct worker *worker = link->connection->worker;
+    struct worker *worker = h->connection->worker;
     struct exchange *x = stream->exchange;
     stream->exchange = NULL;
     list_remove(&stream->link);
@@ -284,22 +276,24 @@ static void on_closed(void *context, void *user, bool complete)
     loop_release_timers(&worker->loop, 1);
     body_release(&stream->held, &worker->request_blocks);
     body_release(&stream->out, &worker->answer_blocks);
+    if (!complete && stream->answer_cut)
+        x->answer_state = ANSWER_BROKEN;
     if (complete || stream->answer_cut)
         exchange_end(x);
     else
         exchange_client_gone(x);
     worker_bury(worker, &stream->grave, release);
-    if (list_empty(&link->streams) && !link->ending) {
-        connection_set_waiting(link->connection, true);
-        connection_arm(link->connection, link->draining || link->connection->over_limit
-                                             ? SECOND_US
-                                             : worker_settings(worker)->server.idle_timeout_us);
+    if (list_empty(&h->streams) && !h->ending) {
+        connection_set_waiting(h->connection, true);
+        connection_arm(h->connection, h->draining || h->connection->over_limit
+                                          ? SECOND_US
+                                          : worker_settings(worker)->server.idle_timeout_us);
     }
 }
 
-static struct http2_stream *make(struct http2_link *link, uint32_t id)
+static struct http2_stream *make(struct http2_connection *h, uint32_t id)
 {
-    struct worker *worker = link->connection->worker;
+    struct worker *worker = h->connection->worker;
     struct http2_stream *stream = pool_take(&worker->http2_streams);
     if (!stream)
         return NULL;
@@ -307,7 +301,7 @@ static struct http2_stream *make(struct http2_link *link, uint32_t id)
         pool_give(&worker->http2_streams, stream);
         return NULL;
     }
-    *stream = (struct http2_stream){.carrier = link, .worker = worker, .id = id};
+    *stream = (struct http2_stream){.carrier = h, .worker = worker, .id = id};
     stream->timer.on_time = on_time;
     list_init(&stream->link);
     list_init(&stream->drained);
@@ -321,27 +315,28 @@ static void unmake(struct http2_stream *stream)
     pool_give(&stream->worker->http2_streams, stream);
 }
 
-static void carry(struct http2_link *link, struct http2_stream *stream)
+static void carry(struct http2_connection *h, struct http2_stream *stream)
 {
-    list_append(&link->streams, &stream->link);
-    connection_set_waiting(link->connection, false);
+    list_append(&h->streams, &stream->link);
+    connection_set_waiting(h->connection, false);
 }
 
 static void *on_request(void *context, uint32_t id, const struct request_head *head,
                         struct slice head_bytes)
 {
-    struct http2_link *link = context;
-    struct http2_stream *stream = make(link, id);
+    struct http2_connection *h = context;
+    struct http2_stream *stream = make(h, id);
     if (!stream)
         return NULL;
-    struct exchange_origin from = connection_origin(link->connection);
+    connection_make_room(h->connection);
+    struct exchange_origin from = connection_origin(h->connection);
     stream->exchange =
         exchange_create(stream->worker, &front_http2, stream, &from, head, head_bytes);
     if (!stream->exchange) {
         unmake(stream);
         return NULL;
     }
-    carry(link, stream);
+    carry(h, stream);
     stream->request_ended = !request_has_body(head);
     gate_run(stream->exchange);
     return stream;
@@ -350,18 +345,19 @@ static void *on_request(void *context, uint32_t id, const struct request_head *h
 static void *on_bad_request(void *context, uint32_t id, enum http_fault fault,
                             struct slice head_bytes)
 {
-    struct http2_link *link = context;
-    struct http2_stream *stream = make(link, id);
+    struct http2_connection *h = context;
+    struct http2_stream *stream = make(h, id);
     if (!stream)
         return NULL;
-    struct exchange_origin from = connection_origin(link->connection);
+    connection_make_room(h->connection);
+    struct exchange_origin from = connection_origin(h->connection);
     stream->exchange =
         exchange_create_faulty(stream->worker, &front_http2, stream, &from, head_bytes);
     if (!stream->exchange) {
         unmake(stream);
         return NULL;
     }
-    carry(link, stream);
+    carry(h, stream);
     refuse_with(stream->exchange, refusal_of_http_fault(fault), NULL,
                 "The request could not be read: %s.", http_fault_name(fault));
     exchange_refuse(stream->exchange);
@@ -371,14 +367,14 @@ static void *on_bad_request(void *context, uint32_t id, enum http_fault fault,
 /* The codec resets it; here it is only written down. */
 static void on_malformed(void *context, uint32_t id, void *user, enum http_fault fault)
 {
-    const struct http2_link *link = context;
+    const struct http2_connection *h = context;
     struct http2_stream *stream = user;
     (void)id;
     (void)fault;
     if (stream)
         refuse(stream->exchange, REFUSE_BAD_REQUEST);
     else
-        record_event(link->connection->worker->ring, EVENT_HTTP2_MALFORMED);
+        record_event(h->connection->worker->ring, EVENT_HTTP2_MALFORMED);
 }
 
 const struct http2_events http2_stream_events = {

@@ -8,7 +8,7 @@
 #include "gateway/http2_front.h"
 #include "proto/http2.h"
 
-struct http2_link {
+struct http2_connection {
     struct connection *connection;
     struct http2 *session;
     struct list streams;
@@ -24,11 +24,11 @@ struct http2_stream {
     struct grave grave;
     struct list link, drained;
     struct worker *worker;
-    struct http2_link *carrier;
+    struct http2_connection *carrier;
     uint32_t id;
     struct exchange *exchange;
     struct timer timer; /* the body comes too slowly, or the answer is not read */
-    struct body held;   /* of the request's body, from before it was wanted */
+    struct body held;   /* of the request's body, from before it was wanted: a checkpoint waited */
     struct body out;    /* of the answer's body */
     size_t out_sent;    /* of its first block */
     bool wants_body, request_ended;
@@ -42,7 +42,7 @@ extern const struct http2_events http2_stream_events;
  * connection. */
 void http2_write(struct connection *c);
 /* Bodies that came before they were wanted go to their exchanges. */
-void http2_streams_feed_held(struct http2_link *link);
+void http2_streams_feed_held(struct http2_connection *h);
 void http2_stream_drained(struct http2_stream *stream);
 
 #endif

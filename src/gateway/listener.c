@@ -160,6 +160,7 @@ static bool make_room(struct listener *listener)
 static void accept_some(struct listener *listener)
 {
     struct loop *loop = &listener->workers[0]->loop;
+    bool any = false;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd;
         struct address peer;
@@ -170,9 +171,13 @@ static void accept_some(struct listener *listener)
             return;
         if (err)
             continue; /* there is a descriptor now, or this one was gone before we came to it */
+        any = true;
         hand_out(listener, fd, &peer);
     }
-    loop_defer(loop, &listener->task);
+    if (any)
+        loop_defer(loop, &listener->task);
+    else /* the socket itself is broken: somebody shut it down */
+        timer_arm(loop, &listener->pause, loop->now_us + PAUSE_US);
 }
 
 static void on_ready(struct watch *watch, uint32_t events)
@@ -204,6 +209,16 @@ enum err listener_start(struct listener *listener, struct worker *const *workers
     return OK;
 }
 
+static void close_socket(struct listener *listener)
+{
+    if (listener->fd < 0)
+        return;
+    close(listener->fd);
+    listener->fd = -1;
+    if (listener->address.any.sa_family == AF_UNIX && !listener->inherited)
+        unlink(listener->address.unix_path.sun_path);
+}
+
 void listener_stop(struct listener *listener)
 {
     if (!listener->running)
@@ -214,10 +229,7 @@ void listener_stop(struct listener *listener)
     loop_release_timers(loop, 1);
     list_remove(&listener->task.link);
     listener->running = false;
-    close(listener->fd);
-    listener->fd = -1;
-    if (listener->address.any.sa_family == AF_UNIX && !listener->inherited)
-        unlink(listener->address.unix_path.sun_path);
+    close_socket(listener);
 }
 
 void listener_close(struct listener *listener)
@@ -225,7 +237,6 @@ void listener_close(struct listener *listener)
     if (!listener)
         return;
     listener_stop(listener);
-    if (listener->fd >= 0)
-        close(listener->fd);
+    close_socket(listener);
     free(listener);
 }

@@ -117,38 +117,13 @@ void gateway_order_stop(struct gateway *gateway)
     tell_all(gateway, act_stop);
 }
 
-enum err gateway_use_snapshot(struct gateway *gateway, struct snapshot *snapshot)
+/* All workers are told, or none. `what` has an order for each. */
+static enum err tell_each(struct gateway *gateway, const struct order *what)
 {
     struct order *orders[WORKERS_MAX];
     unsigned count = 0;
     for (; count < gateway->started_count; count++) {
-        struct snapshot_use *use = snapshot_use_create(snapshot);
-        orders[count] =
-            use ? order_create(gateway, count, (struct order){.act = act_switch, .use = use})
-                : NULL;
-        if (orders[count])
-            continue;
-        snapshot_use_drop(use);
-        while (count--) {
-            snapshot_use_drop(orders[count]->use);
-            free(orders[count]);
-        }
-        return ERR_MEMORY;
-    }
-    for (unsigned i = 0; i < count; i++)
-        loop_post(&orders[i]->worker->loop, &orders[i]->message);
-    snapshot_unref(gateway->snapshot);
-    gateway->snapshot = snapshot;
-    return OK;
-}
-
-enum err gateway_use_tls(struct gateway *gateway, struct tls_server *const *servers)
-{
-    struct order *orders[WORKERS_MAX];
-    unsigned count = 0;
-    for (; count < gateway->started_count; count++) {
-        orders[count] =
-            order_create(gateway, count, (struct order){.act = act_tls, .tls = servers[count]});
+        orders[count] = order_create(gateway, count, what[count]);
         if (orders[count])
             continue;
         while (count--)
@@ -158,4 +133,32 @@ enum err gateway_use_tls(struct gateway *gateway, struct tls_server *const *serv
     for (unsigned i = 0; i < count; i++)
         loop_post(&orders[i]->worker->loop, &orders[i]->message);
     return OK;
+}
+
+enum err gateway_use_snapshot(struct gateway *gateway, struct snapshot *snapshot)
+{
+    struct order what[WORKERS_MAX];
+    enum err err = OK;
+    for (unsigned i = 0; i < gateway->started_count; i++) {
+        what[i] = (struct order){.act = act_switch, .use = snapshot_use_create(snapshot)};
+        if (!what[i].use)
+            err = ERR_MEMORY;
+    }
+    if (!err)
+        err = tell_each(gateway, what);
+    for (unsigned i = 0; err && i < gateway->started_count; i++)
+        snapshot_use_drop(what[i].use);
+    if (err)
+        return err;
+    snapshot_unref(gateway->snapshot);
+    gateway->snapshot = snapshot;
+    return OK;
+}
+
+enum err gateway_use_tls(struct gateway *gateway, struct tls_server *const *servers)
+{
+    struct order what[WORKERS_MAX];
+    for (unsigned i = 0; i < gateway->started_count; i++)
+        what[i] = (struct order){.act = act_tls, .tls = servers[i]};
+    return tell_each(gateway, what);
 }

@@ -144,7 +144,7 @@ static void on_probe_time(struct timer *timer)
     settings_ref(settings);
     gateway->probed = settings;
     gateway->probing =
-        gateway->found && jobs_submit(gateway->shared.jobs, LANE_FILE, &gateway->probe_job) == OK;
+        gateway->found && jobs_submit(gateway->shared.jobs, LANE_PROBE, &gateway->probe_job) == OK;
     if (gateway->probing)
         return;
     settings_unref(gateway->probed); /* later, then */

@@ -27,7 +27,8 @@ struct gateway {
     void *chore_context;
     void (*leave)(void *context); /* NULL: no socket was inherited */
     struct job leave_job;
-    bool probing, draining, at_chore;
+    bool probing, draining, at_chore, leaving;
+    uint64_t leave_us;
     struct settings *probed;   /* the settings that the probe looks at; a reference */
     enum upstream_kind *kinds; /* of the current settings' upstreams; KIND_ASK: not known */
     enum upstream_kind *found; /* what the probe found, in the same order */

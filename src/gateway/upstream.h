@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "config/settings.h"
-#include "io/tls.h"
+#include "io/tls_client.h"
 
 struct upstream {
     atomic_uint references;

@@ -98,7 +98,7 @@ static void connected(struct upstream_connection *c)
         return;
     }
     c->state = UPSTREAM_HANDSHAKING;
-    enum err err = tls_session_create(upstream->tls, c->stream.fd, upstream->settings->url.host,
+    enum err err = tls_client_connect(upstream->tls, c->stream.fd, upstream->settings->url.host,
                                       &c->stream.tls);
     if (err)
         upstream_wire_fail(c, err);

@@ -38,6 +38,7 @@ struct shared {
     uint64_t connections_max; /* server.max_connections, as far as there are descriptors */
     atomic_uint connections;  /* open ones, all workers together */
     atomic_uint exchanges;
+    atomic_bool left; /* the data folder is another process's: no request passes any more */
 };
 
 /* Something whose memory goes at the end of the turn, when no caller up the stack can still hold

@@ -9,8 +9,10 @@ static const struct lane_row {
     unsigned threads;
     unsigned waiting_max;
 } lanes[LANE_COUNT] = {
-    [LANE_RESOLVE] = {"sp-resolve", 2, 256},
-    [LANE_FILE] = {"sp-file",    1, 64 },
+    [LANE_RESOLVE] = {"sp-resolve",   2, 256},
+    [LANE_FILE] = {"sp-file",      1, 64 },
+    [LANE_CHALLENGE] = {"sp-challenge", 1, 16 },
+    [LANE_PROBE] = {"sp-probe",     1, 4  },
 };
 
 enum { THREADS_MAX = 4 };

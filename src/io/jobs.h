@@ -6,8 +6,10 @@
 #include "io/loop.h"
 
 enum lane {
-    LANE_RESOLVE, /* getaddrinfo */
-    LANE_FILE,    /* configuration, logs */
+    LANE_RESOLVE,   /* getaddrinfo */
+    LANE_FILE,      /* certificates, what is saved now and then, the end */
+    LANE_CHALLENGE, /* files that strangers ask for */
+    LANE_PROBE,     /* asking upstreams what they are */
     LANE_COUNT
 };
 

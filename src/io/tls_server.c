@@ -72,8 +72,6 @@ static enum err set_up(struct tls_server *server, const struct tls_terms *terms)
         return ERR_TLS;
     TRY(tls_identities_serve(terms->identities, context));
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                  SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_max_early_data(context, 0);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, server);
     SSL_CTX_set_tlsext_servername_callback(context, choose_identity);
@@ -101,7 +99,7 @@ enum err tls_server_create(const struct tls_terms *terms, struct tls_server **se
     return OK;
 }
 
-void tls_server_ref(struct tls_server *server)
+static void tls_server_ref(struct tls_server *server)
 {
     server->references++;
 }
@@ -115,9 +113,9 @@ void tls_server_unref(struct tls_server *server)
     free(server);
 }
 
-enum err tls_accept_create(struct tls_server *server, int fd, struct tls_session **session)
+enum err tls_server_accept(struct tls_server *server, int fd, struct tls_session **session)
 {
-    TRY(tls_session_make(server->context, fd, session));
+    TRY(tls_session_create(server->context, fd, session));
     (*session)->server = server;
     tls_server_ref(server);
     SSL_set_accept_state((*session)->ssl);

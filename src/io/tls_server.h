@@ -18,14 +18,13 @@ struct tls_terms {
 
 /* ERR_TLS, ERR_MEMORY. On any thread; afterwards it belongs to one at a time. */
 enum err tls_server_create(const struct tls_terms *terms, struct tls_server **server) MUST_CHECK;
-void tls_server_ref(struct tls_server *server);
 /* Sessions hold references of their own, so that they go on after a change of certificates. NULL
  * is fine. */
 void tls_server_unref(struct tls_server *server);
 
 /* A session over an accepted socket, which it does not own; tls_handshake comes next. ERR_MEMORY.
  */
-enum err tls_accept_create(struct tls_server *server, int fd,
+enum err tls_server_accept(struct tls_server *server, int fd,
                            struct tls_session **session) MUST_CHECK;
 
 #endif

@@ -107,7 +107,7 @@ static void on_record(int sent, int version, int what, const void *bytes, size_t
     }
 }
 
-enum err tls_session_make(SSL_CTX *context, int fd, struct tls_session **session)
+enum err tls_session_create(SSL_CTX *context, int fd, struct tls_session **session)
 {
     pthread_once(&method_once, make_method);
     struct tls_session *made = method ? calloc(1, sizeof *made) : NULL;
@@ -125,6 +125,8 @@ enum err tls_session_make(SSL_CTX *context, int fd, struct tls_session **session
     BIO_set_init(bio, 1);
     SSL_set_bio(made->ssl, bio, bio); /* takes it over */
     SSL_set_read_ahead(made->ssl, 1); /* header and record in one recv */
+    SSL_set_mode(made->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS); /* see tls_write */
     SSL_set_msg_callback(made->ssl, on_record);
     SSL_set_msg_callback_arg(made->ssl, made);
     *session = made;

@@ -1,5 +1,5 @@
-/* A TLS session over a connected socket, the same towards upstreams (tls.h) and towards clients
- * (tls_server.h). stream.c reads and writes through it; it belongs to one loop's thread. */
+/* A TLS session over a connected socket, the same towards upstreams (tls_client.h) and towards
+ * clients (tls_server.h). stream.c reads and writes through it; it belongs to one loop's thread. */
 #ifndef IO_TLS_SESSION_H
 #define IO_TLS_SESSION_H
 
@@ -43,8 +43,8 @@ enum err tls_write(struct tls_session *session, const struct iovec *pieces, int 
                    size_t *n) MUST_CHECK;
 void tls_end(struct tls_session *session); /* sends close_notify, if that is possible at once */
 
-/* For tls.c and tls_server.c: a session over a socket that it does not own. ERR_MEMORY. */
-enum err tls_session_make(struct ssl_ctx_st *context, int fd,
-                          struct tls_session **session) MUST_CHECK;
+/* For tls_client.c and tls_server.c: a session over a socket that it does not own. ERR_MEMORY. */
+enum err tls_session_create(struct ssl_ctx_st *context, int fd,
+                            struct tls_session **session) MUST_CHECK;
 
 #endif

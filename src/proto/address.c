@@ -5,6 +5,8 @@
  * way. */
 #include "proto/address.h"
 
+#include "base/hash.h"
+
 #include <arpa/inet.h>
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -20,6 +22,14 @@ struct address address_identity(const struct address *address)
     memcpy(identity.bytes, address->bytes,
            address->family == ADDRESS_V6 ? 8 : family_bytes(address->family));
     return identity;
+}
+
+uint64_t address_hash(const struct address *address)
+{
+    struct address identity = address_identity(address);
+    unsigned char text[1 + sizeof identity.bytes] = {(unsigned char)identity.family};
+    memcpy(text + 1, identity.bytes, sizeof identity.bytes);
+    return hash_bytes(slice_make((const char *)text, sizeof text));
 }
 
 bool address_equal(const struct address *a, const struct address *b)

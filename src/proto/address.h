@@ -17,6 +17,8 @@ struct address {
 /* One rate-limit and abuse identity: IPv4 whole, IPv6 by its /64, so that a subnet is one caller.
  */
 struct address address_identity(const struct address *address);
+/* Of that, seeded: what limits and caps go by. */
+uint64_t address_hash(const struct address *address);
 bool address_equal(const struct address *a, const struct address *b); /* without port */
 /* An address without port or brackets; strict (no octal, no short forms, no zone). ERR_SYNTAX. */
 enum err address_parse(struct slice text, struct address *address) MUST_CHECK;

@@ -56,7 +56,8 @@ static void drop_piece(struct http2 *h, union piece *piece)
 
 static bool has_room(const struct http2 *h, size_t size)
 {
-    return size <= HTTP2_MEMORY_BYTES_MAX - h->session_bytes;
+    return size <= HTTP2_MEMORY_BYTES_MAX &&
+           h->session_bytes + sizeof(union piece) + size <= HTTP2_MEMORY_BYTES_MAX;
 }
 
 static void *session_malloc(size_t size, void *context)
@@ -102,9 +103,9 @@ static void release_pieces(struct http2 *h)
     free(CONTAINER_OF(link, union piece, link));
 }
 
-struct http2_stream *http2_stream_create(struct http2 *h, uint32_t id)
+struct codec_stream *codec_stream_create(struct http2 *h, uint32_t id)
 {
-    struct http2_stream *stream = session_calloc(1, sizeof *stream, h);
+    struct codec_stream *stream = session_calloc(1, sizeof *stream, h);
     if (!stream)
         return NULL;
     stream->id = id;
@@ -113,7 +114,7 @@ struct http2_stream *http2_stream_create(struct http2 *h, uint32_t id)
     return stream;
 }
 
-void http2_stream_destroy(struct http2 *h, struct http2_stream *stream)
+void codec_stream_destroy(struct http2 *h, struct codec_stream *stream)
 {
     list_remove(&stream->link);
     h->stream_count--;
@@ -265,7 +266,7 @@ void http2_destroy(struct http2 *h)
     h->inside = true; /* what is called from here finds a connection that does nothing more */
     h->dead = true;
     LIST_EACH(link, &h->streams)
-    http2_end_stream(h, LIST_OF(link, struct http2_stream, link));
+    codec_stream_end(h, LIST_OF(link, struct codec_stream, link));
     release_pieces(h);
     http2_head_finish(&h->head);
     free(h);
@@ -320,7 +321,7 @@ static void note_goaway(struct http2 *h, uint32_t code)
 }
 
 /* Resets that the peer provoked cost us a stream each (HOSTILE H2-03). */
-static void note_reset(struct http2 *h, const struct http2_stream *stream, uint32_t code)
+static void note_reset(struct http2 *h, const struct codec_stream *stream, uint32_t code)
 {
     if (code == NGHTTP2_REFUSED_STREAM)
         http2_spend(h, HTTP2_REFUSED_STREAMS);
@@ -328,7 +329,7 @@ static void note_reset(struct http2 *h, const struct http2_stream *stream, uint3
         http2_spend(h, HTTP2_FAULTY_STREAMS);
 }
 
-static void note_answer_end(struct http2 *h, struct http2_stream *stream)
+static void note_answer_end(struct http2 *h, struct codec_stream *stream)
 {
     stream->answer_complete = true;
     http2_budget_give(&h->budget, HTTP2_STRAY_FRAMES, 1);
@@ -341,7 +342,7 @@ static void note_answer_end(struct http2 *h, struct http2_stream *stream)
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2 *h = context;
-    struct http2_stream *stream =
+    struct codec_stream *stream =
         nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     switch (frame->hd.type) {
     case NGHTTP2_DATA:
@@ -413,7 +414,7 @@ bool http2_wants_output(const struct http2 *h)
 /* --- answers ------------------------------------------------------------------------------------
  */
 
-static struct http2_stream *find_stream(const struct http2 *h, uint32_t id)
+static struct codec_stream *find_stream(const struct http2 *h, uint32_t id)
 {
     return h->dead ? NULL : nghttp2_session_get_stream_user_data(h->session, (int32_t)id);
 }
@@ -423,7 +424,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *room, si
 {
     (void)source;
     struct http2 *h = context;
-    struct http2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    struct codec_stream *stream = nghttp2_session_get_stream_user_data(session, id);
     if (!stream || stream->reset)
         return NGHTTP2_ERR_DEFERRED;
     bool end = false;
@@ -451,7 +452,7 @@ static size_t fields_of(const struct http2_answer *answer, nghttp2_nv *fields)
 
 void http2_send_head(struct http2 *h, uint32_t id, const struct http2_answer *answer, bool ends)
 {
-    struct http2_stream *stream = find_stream(h, id);
+    struct codec_stream *stream = find_stream(h, id);
     if (!stream || stream->reset)
         return;
     invariant(!stream->answered);
@@ -468,7 +469,7 @@ void http2_send_head(struct http2 *h, uint32_t id, const struct http2_answer *an
 
 void http2_send_continue(struct http2 *h, uint32_t id)
 {
-    struct http2_stream *stream = find_stream(h, id);
+    struct codec_stream *stream = find_stream(h, id);
     if (!stream || stream->answered || stream->reset)
         return;
     char room[16];
@@ -487,7 +488,7 @@ void http2_resume(struct http2 *h, uint32_t id)
 
 void http2_reset(struct http2 *h, uint32_t id, enum http2_reset code)
 {
-    struct http2_stream *stream = find_stream(h, id);
+    struct codec_stream *stream = find_stream(h, id);
     if (!stream || stream->reset)
         return;
     stream->reset = stream->reset_by_owner = true;

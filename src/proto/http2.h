@@ -57,12 +57,9 @@ const char *http2_fault_name(enum http2_fault fault);
 
 /* RFC 9113, 7: what a stream is reset with. */
 enum http2_reset {
-    HTTP2_RESET_NO_ERROR = 0,
-    HTTP2_RESET_PROTOCOL_ERROR = 1,
     HTTP2_RESET_INTERNAL_ERROR = 2,
     HTTP2_RESET_REFUSED = 7, /* nothing was done: the client may send it again */
     HTTP2_RESET_CANCEL = 8,
-    HTTP2_RESET_CALM = 11,
 };
 
 struct http2;

@@ -33,7 +33,7 @@ bool http2_budget_take(struct http2_budget *budget, enum http2_budget_kind kind,
 {
     invariant((unsigned)kind < HTTP2_BUDGET_COUNT);
     uint64_t each_us = SECOND / table[kind].per_second;
-    uint64_t *until = &budget->empty_until_us[kind];
+    uint64_t *until = &budget->full_at_us[kind];
     uint64_t from = *until > now_us ? *until : now_us;
     if (from + each_us > now_us + table[kind].burst * each_us)
         return false;
@@ -45,6 +45,6 @@ void http2_budget_give(struct http2_budget *budget, enum http2_budget_kind kind,
 {
     invariant((unsigned)kind < HTTP2_BUDGET_COUNT);
     uint64_t back_us = (uint64_t)n * (SECOND / table[kind].per_second);
-    uint64_t *until = &budget->empty_until_us[kind];
+    uint64_t *until = &budget->full_at_us[kind];
     *until = *until > back_us ? *until - back_us : 0; /* a past time is as good as none */
 }

@@ -22,7 +22,7 @@ enum http2_budget_kind {
 };
 
 struct http2_budget {
-    uint64_t empty_until_us[HTTP2_BUDGET_COUNT]; /* when the bucket is full again; 0: full */
+    uint64_t full_at_us[HTTP2_BUDGET_COUNT]; /* when the bucket is full again; 0: full */
 };
 
 struct http2_budget_row {

@@ -195,11 +195,14 @@ static void take_pseudo(struct http2_head *h, struct slice name, struct slice va
         malformed(h, HTTP_BAD_REQUEST_LINE);
         return;
     }
-    h->values[pseudo].at = h->pseudo.len;
-    h->values[pseudo].len = value.len;
-    h->values[pseudo].there = true;
+    size_t at = h->pseudo.len;
     buffer_append(&h->pseudo, value);
     check_kept(h, &h->pseudo);
+    if (h->pseudo.failed) /* http2_head_end says so */
+        return;
+    h->values[pseudo].at = at;
+    h->values[pseudo].len = value.len;
+    h->values[pseudo].there = true;
 }
 
 /* RFC 9113, 8.2.3: crumbs are joined before anything else looks at them. */

@@ -32,13 +32,13 @@ static int spend(struct http2 *h, enum http2_budget_kind kind)
                : stop(h, (enum http2_fault)(HTTP2_FIRST_BUDGET + kind));
 }
 
-static struct http2_stream *stream_of(nghttp2_session *session, int32_t id)
+static struct codec_stream *stream_of(nghttp2_session *session, int32_t id)
 {
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
 /* An empty frame that does not even end its body (CVE-2019-9518). */
-static int pay_for_data(struct http2 *h, const struct http2_stream *stream,
+static int pay_for_data(struct http2 *h, const struct codec_stream *stream,
                         const nghttp2_frame_hd *frame)
 {
     if (frame->length > 0 || (stream && frame->flags & NGHTTP2_FLAG_END_STREAM))
@@ -65,7 +65,7 @@ static int count_head_block(struct http2 *h, const nghttp2_frame_hd *frame)
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *context)
 {
     struct http2 *h = context;
-    const struct http2_stream *stream = stream_of(session, frame->stream_id);
+    const struct codec_stream *stream = stream_of(session, frame->stream_id);
     if (h->dead) /* an answer found no memory */
         return stop(h, HTTP2_NO_MEMORY);
     if (nghttp2_session_get_outbound_queue_size(session) > OUTBOUND_FRAMES_MAX)
@@ -146,7 +146,7 @@ static int reset(struct http2 *h, uint32_t id, uint32_t code)
 }
 
 /* A request that is under way breaks a rule with its body or trailers. */
-static int reset_malformed(struct http2 *h, struct http2_stream *stream, enum http_fault fault)
+static int reset_malformed(struct http2 *h, struct codec_stream *stream, enum http_fault fault)
 {
     stream->reset = true;
     h->events->on_malformed(h->context, stream->id, stream->user, fault);
@@ -164,7 +164,7 @@ static int take_turns(struct http2 *h, uint32_t id)
 }
 
 /* Tells the owner of a request, or of one that it may refuse with a status. */
-static int tell_request(struct http2 *h, struct http2_stream *stream, enum http_fault fault,
+static int tell_request(struct http2 *h, struct codec_stream *stream, enum http_fault fault,
                         struct slice bytes)
 {
     uint32_t id = stream->id;
@@ -182,7 +182,7 @@ static int tell_request(struct http2 *h, struct http2_stream *stream, enum http_
     if (stream->user)
         return take_turns(h, id);
     nghttp2_session_set_stream_user_data(h->session, (int32_t)id, NULL);
-    http2_stream_destroy(h, stream);
+    codec_stream_destroy(h, stream);
     return reset(h, id, NGHTTP2_REFUSED_STREAM);
 }
 
@@ -195,8 +195,8 @@ static int end_request_head(struct http2 *h, uint32_t id, bool ends_stream)
         h->events->on_malformed(h->context, id, NULL, fault);
         return reset(h, id, NGHTTP2_PROTOCOL_ERROR);
     }
-    struct http2_stream *stream =
-        outcome == HTTP2_HEAD_NO_MEMORY ? NULL : http2_stream_create(h, id);
+    struct codec_stream *stream =
+        outcome == HTTP2_HEAD_NO_MEMORY ? NULL : codec_stream_create(h, id);
     if (!stream)
         return reset(h, id, NGHTTP2_REFUSED_STREAM);
     stream->request_ended = ends_stream;
@@ -207,7 +207,7 @@ static int end_request_head(struct http2 *h, uint32_t id, bool ends_stream)
 /* --- bodies -------------------------------------------------------------------------------------
  */
 
-static int end_request(struct http2 *h, struct http2_stream *stream)
+static int end_request(struct http2 *h, struct codec_stream *stream)
 {
     stream->request_ended = true;
     if (stream->reset || stream->ignore_body)
@@ -219,7 +219,7 @@ static int end_request(struct http2 *h, struct http2_stream *stream)
 }
 
 /* RFC 9113, 8.1: behind the body, and the end of the stream. What they say is dropped. */
-static int end_trailers(struct http2 *h, struct http2_stream *stream, bool ends_stream)
+static int end_trailers(struct http2 *h, struct codec_stream *stream, bool ends_stream)
 {
     struct slice bytes;
     enum http_fault fault;
@@ -236,7 +236,7 @@ static int on_body(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 {
     (void)flags;
     struct http2 *h = context;
-    struct http2_stream *stream = stream_of(session, id);
+    struct codec_stream *stream = stream_of(session, id);
     if (nghttp2_session_consume_connection(session, len) == NGHTTP2_ERR_NOMEM)
         return stop(h, HTTP2_NO_MEMORY);
     if (!stream || stream->reset || stream->ignore_body)
@@ -252,7 +252,7 @@ static int on_body(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 /* --- what is complete ---------------------------------------------------------------------------
  */
 
-static int on_data_frame(struct http2 *h, struct http2_stream *stream, const nghttp2_frame *frame)
+static int on_data_frame(struct http2 *h, struct codec_stream *stream, const nghttp2_frame *frame)
 {
     bool ends_stream = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (ends_stream)
@@ -264,7 +264,7 @@ static int on_data_frame(struct http2 *h, struct http2_stream *stream, const ngh
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2 *h = context;
-    struct http2_stream *stream = stream_of(session, frame->hd.stream_id);
+    struct codec_stream *stream = stream_of(session, frame->hd.stream_id);
     bool ends_stream = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (frame->hd.type == NGHTTP2_DATA)
         return on_data_frame(h, stream, frame);
@@ -276,11 +276,11 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return end_trailers(h, stream, ends_stream);
 }
 
-void http2_end_stream(struct http2 *h, struct http2_stream *stream)
+void codec_stream_end(struct http2 *h, struct codec_stream *stream)
 {
     void *user = stream->user;
     bool complete = stream->answer_complete;
-    http2_stream_destroy(h, stream);
+    codec_stream_destroy(h, stream);
     if (user)
         h->events->on_closed(h->context, user, complete);
 }
@@ -288,10 +288,10 @@ void http2_end_stream(struct http2 *h, struct http2_stream *stream)
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *context)
 {
     (void)code;
-    struct http2_stream *stream = stream_of(session, id);
+    struct codec_stream *stream = stream_of(session, id);
     if (stream) {
         nghttp2_session_set_stream_user_data(session, id, NULL);
-        http2_end_stream(context, stream);
+        codec_stream_end(context, stream);
     }
     return 0;
 }

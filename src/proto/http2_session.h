@@ -9,7 +9,7 @@
 #include "proto/http2_head.h"
 
 /* A stream whose head the owner got; nghttp2 keeps it as the stream's user data. */
-struct http2_stream {
+struct codec_stream {
     struct list link;
     void *user; /* NULL only while on_request is called for it */
     uint32_t id;
@@ -56,10 +56,10 @@ void http2_check(struct http2 *h, int result);
 bool http2_spend(struct http2 *h, enum http2_budget_kind kind);
 
 /* NULL: no memory. */
-struct http2_stream *http2_stream_create(struct http2 *h, uint32_t id);
-void http2_stream_destroy(struct http2 *h, struct http2_stream *stream);
+struct codec_stream *codec_stream_create(struct http2 *h, uint32_t id);
+void codec_stream_destroy(struct http2 *h, struct codec_stream *stream);
 /* Tells the owner, and destroys it. */
-void http2_end_stream(struct http2 *h, struct http2_stream *stream);
+void codec_stream_end(struct http2 *h, struct codec_stream *stream);
 
 void http2_inbound_options(nghttp2_option *option);
 void http2_inbound_callbacks(nghttp2_session_callbacks *callbacks);

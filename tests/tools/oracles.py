@@ -44,7 +44,9 @@ def one_to_one(log, upstreams):
     # reached it; everything else is exact.
     low, high = len(passed) - len(own), len(passed) + len(refused_late)
     if not low <= len(asked) <= high:
-        return [f"O1: the upstream was asked {len(asked)} times, the log has {low} to {high} passed"]
+        ids = {value.decode() for request in asked for value in request.values("x-request-id")}
+        return [f"O1: the upstream was asked {len(asked)} times, the log has {low} to {high} passed, such as "
+                f"{[line for line in passed if line['request_id'] not in ids and line not in own][:3]}"]
     return []
 
 

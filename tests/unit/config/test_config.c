@@ -19,12 +19,12 @@ static void wrong_files_are_explained_with_file_line_and_key(void **state)
          "a.toml:2: server.max_body: expected a size from 1KB to 4GB"},
         {"[server]\nmax_body = -1\n", "a.toml:2: server.max_body: expected a size"},
         {"[server]\nworkers = \"2\"\n",
-         "a.toml:2: server.workers: expected a whole number from 0 to 256, not a text\n"},
+         "a.toml:2: server.workers: expected a whole number from 0 to 64, not a text\n"},
         {"[server]\nworkers = 2.5\n", "not a number with a fraction\n"},
         {"[server]\nworkers = [1, 2]\n",
-         "a.toml:2: server.workers: expected a whole number from 0 to 256, "
+         "a.toml:2: server.workers: expected a whole number from 0 to 64, "
          "not a list\n"},
-        {"[server]\nworkers = 257\n", "expected a whole number from 0 to 256, not \"257\"\n"},
+        {"[server]\nworkers = 65\n", "expected a whole number from 0 to 64, not \"65\"\n"},
         {"[server]\nidle_timeout = 30\n", "server.idle_timeout: expected a time from 100ms to 24h"},
         {"[server]\nlisten = \"127.0.0.1:80\"\n", "server.listen: expected a list of addresses"},
         {"[server]\nlisten = [\"https://0.0.0.0:443\"]\n", "TLS needs a certificate and its key"},
@@ -116,7 +116,7 @@ static void every_mistake_is_said_once_and_in_order(void **state)
     assert_int_equal(loading.err, ERR_CONFIG);
     assert_string_equal(
         loading.said,
-        "a.toml:4: server.workers: expected a whole number from 0 to 256, not \"999\"\n"
+        "a.toml:4: server.workers: expected a whole number from 0 to 64, not \"999\"\n"
         "a.toml:5: unknown option \"server.listn\"; did you mean \"server.listen\"?\n"
         "a.toml:7: limits.key: expected a rate such as \"60/minute\" (per second, minute, hour or "
         "day), "

@@ -184,7 +184,7 @@ static const char *shown(int max_version)
     struct tls_session *session;
     snprintf(subject, sizeof subject, "refused");
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    assert_int_equal(tls_accept_create(worker->tls, pair[0], &session), OK);
+    assert_int_equal(tls_server_accept(worker->tls, pair[0], &session), OK);
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_max_proto_version(context, max_version);
     SSL *client = SSL_new(context);
@@ -208,7 +208,7 @@ static bool resumed(SSL_SESSION **ticket)
     char byte;
     struct tls_session *session;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    assert_int_equal(tls_accept_create(worker->tls, pair[0], &session), OK);
+    assert_int_equal(tls_server_accept(worker->tls, pair[0], &session), OK);
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     SSL *client = SSL_new(context);
     SSL_set_fd(client, pair[1]);

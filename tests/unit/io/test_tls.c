@@ -22,7 +22,7 @@
 
 #include "identity_made.h"
 #include "io/stream.h"
-#include "io/tls.h"
+#include "io/tls_client.h"
 
 /* --- certificates --------------------------------------------------------------------------- */
 
@@ -189,7 +189,7 @@ static enum err shake_hands(struct stream *stream)
 static struct stream connect_to(struct server *server, struct tls_client *client, const char *host)
 {
     struct stream stream = stream_of(server_start(server));
-    assert_int_equal(tls_session_create(client, stream.fd, slice_of(host), &stream.tls), OK);
+    assert_int_equal(tls_client_connect(client, stream.fd, slice_of(host), &stream.tls), OK);
     return stream;
 }
 
@@ -304,8 +304,8 @@ static void hosts_must_be_names(void **state)
     struct tls_session *session = NULL;
     char host[256];
     memset(host, 'a', sizeof host);
-    assert_int_equal(tls_session_create(client, 0, slice_make(host, 256), &session), ERR_TLS);
-    assert_int_equal(tls_session_create(client, 0, SLICE(""), &session), ERR_TLS);
+    assert_int_equal(tls_client_connect(client, 0, slice_make(host, 256), &session), ERR_TLS);
+    assert_int_equal(tls_client_connect(client, 0, SLICE(""), &session), ERR_TLS);
     assert_null(session);
     tls_client_destroy(client);
 }

@@ -122,7 +122,7 @@ static void open_server_end(struct ends *ends, const struct manners *manners)
     ends->fd = pair[1];
     ends->step = manners->step;
     ends->server = make_server(manners);
-    assert_int_equal(tls_accept_create(ends->server, pair[0], &ends->stream.tls), OK);
+    assert_int_equal(tls_server_accept(ends->server, pair[0], &ends->stream.tls), OK);
 }
 
 static void open_ends(struct ends *ends, const struct manners *manners)

@@ -1,5 +1,5 @@
-/* See tls.h. */
-#include "io/tls.h"
+/* See tls_client.h. */
+#include "io/tls_client.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -32,9 +32,6 @@ enum err tls_client_create(const char *ca_file, struct tls_client **client, stru
         return no_client(made, reason, "OpenSSL could not be set up");
     SSL_CTX_set_min_proto_version(made->context, TLS1_2_VERSION);
     SSL_CTX_set_verify(made->context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_mode(made->context, SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                        SSL_MODE_RELEASE_BUFFERS);
     if (tls_authorities_load(made->context, ca_file) != OK)
         return no_client(made, reason, "the file of certificate authorities cannot be read");
     static const unsigned char http11[] = "\x08http/1.1";
@@ -66,11 +63,11 @@ static bool name_session(SSL *ssl, struct slice host)
     return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
-enum err tls_session_create(struct tls_client *client, int fd, struct slice host,
+enum err tls_client_connect(struct tls_client *client, int fd, struct slice host,
                             struct tls_session **session)
 {
     struct tls_session *made;
-    TRY(tls_session_make(client->context, fd, &made));
+    TRY(tls_session_create(client->context, fd, &made));
     if (!name_session(made->ssl, host)) {
         tls_session_destroy(made);
         ERR_clear_error();

@@ -1,7 +1,7 @@
 /* TLS towards upstreams (OpenSSL 3): certificates verified against the system's or a given
  * authority, the name checked, TLS 1.2 at least, never in clear instead. */
-#ifndef IO_TLS_H
-#define IO_TLS_H
+#ifndef IO_TLS_CLIENT_H
+#define IO_TLS_CLIENT_H
 
 #include "base/buffer.h"
 #include "io/tls_session.h"
@@ -16,7 +16,7 @@ void tls_client_destroy(struct tls_client *client);
 
 /* A session over a connected socket, which it does not own. `host` is a name or a numeric address;
  * it is sent as SNI (names only) and checked. ERR_TLS, ERR_MEMORY. */
-enum err tls_session_create(struct tls_client *client, int fd, struct slice host,
+enum err tls_client_connect(struct tls_client *client, int fd, struct slice host,
                             struct tls_session **session) MUST_CHECK;
 
 #endif
