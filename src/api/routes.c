@@ -11,7 +11,7 @@ static const struct native_route routes[] = {
     {"/metrics",           METHOD_GET, READ_METRICS,     "metrics",    answer_metrics, .admits = metrics_admit},
     {"/metrics/prometheus", METHOD_GET, READ_METRICS,    "metrics",    answer_metrics_prometheus, .admits = metrics_admit},
     {"/metrics/json",      METHOD_GET, READ_METRICS,     "metrics",    answer_metrics_json, .admits = metrics_admit},
-    {"/.well-known/acme-challenge/", METHOD_GET, PERMISSIONS_NONE, "acme", answer_acme, .open = true},
+    {"/.well-known/acme-challenge/", METHOD_GET, PERMISSIONS_NONE, "acme", answer_acme, .open = true, .charged = true},
     {0},
 };
 // clang-format on

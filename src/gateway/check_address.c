@@ -44,12 +44,12 @@ void show_address_limit(struct exchange *x)
 enum verdict check_address(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
-    bool open = is_open_path(x);
+    const struct native_route *open = find_open_route(x);
     if (x->over_limit && !open)
         return refuse(x, REFUSE_OVERLOADED);
     if (x->client.family == ADDRESS_UNIX)
         return PASS;
-    if (open) { /* health checks and the like are charged to nobody */
+    if (open && !open->charged) { /* health checks and the like are charged to nobody */
         show_address_limit(x);
         return PASS;
     }

@@ -25,13 +25,13 @@ static void find_native(struct exchange *x, enum http_method method)
     }
 }
 
-bool is_open_path(const struct exchange *x)
+const struct native_route *find_open_route(const struct exchange *x)
 {
     const struct native_route *route = x->worker->shared->routes;
     for (; route->path; route++)
         if (route->open && native_matches(route, x->head->path))
-            return true;
-    return false;
+            return route;
+    return NULL;
 }
 
 enum verdict check_route(struct exchange *x)
@@ -54,7 +54,7 @@ enum verdict check_route(struct exchange *x)
     if (x->path_methods & 1u << METHOD_GET)
         x->path_methods |= 1u << METHOD_HEAD;
     /* An open path may say 405 at once; the others do so once the caller is known. */
-    if (!x->native && x->path_methods && is_open_path(x))
+    if (!x->native && x->path_methods && find_open_route(x))
         return refuse(x, REFUSE_METHOD_NOT_ALLOWED);
     return PASS;
 }

@@ -44,6 +44,9 @@ void connection_close(struct connection *c)
     list_remove(&c->task.link);
     list_remove(&c->link);
     list_remove(&c->waiting);
+    /* An answer that the connection's end completes must not seem complete. */
+    if (c->protocol == &protocol_http1 && c->http1.exchange && c->http1.answer_to_end)
+        c->reset = true;
     if (c->reset)
         stream_reset(&c->stream);
     else

@@ -50,6 +50,7 @@ struct connection {
     bool reset;      /* connection_close sends a reset, not an orderly end */
     bool in_turn;    /* connection_turn is on the stack and goes on by itself */
     bool in_task;    /* that is `task`, not an event */
+    bool stalled;    /* `out` waits for the client to read, and the timer is for that */
     bool broken;     /* an answer could not be kept: nothing more is written */
     bool closed;
     union {

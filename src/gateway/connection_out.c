@@ -63,14 +63,19 @@ void connection_put(struct connection *c, const struct iovec *pieces, int count)
 
 void connection_flush(struct connection *c)
 {
+    size_t before = c->out.len;
     while (c->out.len && c->writable && !c->broken)
         write_out(c, NULL, 0);
     if (c->broken) {
         connection_close(c);
         return;
     }
-    if (c->out.len) /* a client that reads nothing for this long is gone */
+    bool progress = c->out.len < before;
+    if (progress && !list_empty(&c->waiting)) /* it reads: others have waited longer */
+        connection_set_waiting(c, true);
+    if (c->out.len && (!c->stalled || progress)) /* one that reads nothing for this long is gone */
         connection_arm(c, worker_settings(c->worker)->server.idle_timeout_us);
-    else
+    c->stalled = c->out.len != 0;
+    if (!c->stalled)
         c->protocol->written(c);
 }

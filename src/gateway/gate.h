@@ -29,8 +29,8 @@ void show_address_limit(struct exchange *x);
 /* Takes one request from the address's bucket: PASS or REFUSE. */
 enum verdict charge_address(struct exchange *x);
 
-/* Is this the path of a native route that needs no credential? */
-bool is_open_path(const struct exchange *x);
+/* A native route of this path that needs no credential; NULL: none. */
+const struct native_route *find_open_route(const struct exchange *x);
 
 /* A native endpoint: one row of the table that api/ brings along. */
 struct native_route {
@@ -39,7 +39,8 @@ struct native_route {
     permissions right;
     const char *name; /* a bounded label for metrics */
     void (*answer)(struct exchange *x);
-    bool open;         /* needs no credential and is charged to nobody */
+    bool open;         /* needs no credential */
+    bool charged;      /* open, but to the address it is not free */
     bool names_caller; /* open, but says more to a caller it knows */
     /* Open to callers that this accepts although they carry no credential; NULL: none. */
     bool (*admits)(const struct exchange *x);

@@ -158,8 +158,10 @@ static void become_http2(struct connection *c)
 
 static bool head_incomplete(struct connection *c)
 {
-    if (!c->http1.head_incomplete) /* from the first byte on */
+    if (!c->http1.head_incomplete) { /* from the first byte on */
         connection_arm(c, worker_settings(c->worker)->server.header_timeout_us);
+        connection_set_waiting(c, true); /* one that asks has not waited since its last answer */
+    }
     c->http1.head_incomplete = true;
     return keep_pending(c);
 }

@@ -2,6 +2,8 @@
 #include "gateway/connection.h"
 #include "gateway/exchange.h"
 
+enum { SMALL_ANSWER_BYTES = 16 * 1024 };
+
 static struct connection *connection_of(const struct exchange *x)
 {
     return x->front_owner;
@@ -31,19 +33,29 @@ static void next_request(struct connection *c)
         connection_defer(c);
 }
 
+/* Nothing more will come that turns a close into a reset, before which the answer may not have been
+ * read (RFC 9112, 9.6): the client itself said that this is its last request, sent all of it, and
+ * the answer is too small to wait in the kernel for long. */
+static bool may_close(const struct connection *c, const struct exchange *x)
+{
+    return x->answer_state != ANSWER_BROKEN && was_read_whole(x) && !x->head->keep_alive &&
+           x->body_bytes_sent <= SMALL_ANSWER_BYTES && !http1_has_unread(c);
+}
+
 /* Everything of the answer is with the kernel. */
 static void answer_written(struct connection *c)
 {
     struct http1 *h = &c->http1;
     struct exchange *x = h->exchange;
-    bool broken = x->answer_state == ANSWER_BROKEN, read_whole = was_read_whole(x);
+    bool close = c->hung_up || may_close(c, x);
+    /* An orderly end would look like the answer's. */
+    c->reset = x->answer_state == ANSWER_BROKEN && h->answer_to_end;
     h->exchange = NULL;
     exchange_end(x);
-    c->reset = broken && h->answer_to_end; /* an orderly end would look like the answer's */
     if (h->keep_alive)
         next_request(c);
-    else if (c->reset || (!broken && read_whole && !http1_has_unread(c)))
-        connection_close(c); /* nothing more can come that would turn the close into a reset */
+    else if (c->reset || close)
+        connection_close(c);
     else
         connection_linger(c);
 }
@@ -165,6 +177,8 @@ static void finish(struct exchange *x)
         connection_keep(c, SLICE("0\r\n\r\n"));
     c->http1.answer_ended = true;
     connection_flush(c);
+    if (!c->closed && c->http1.exchange == x) /* it waits for the client only */
+        connection_set_waiting(c, true);
 }
 
 static void break_off(struct exchange *x)

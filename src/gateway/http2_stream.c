@@ -104,10 +104,23 @@ static void flush(struct exchange *x)
     http2_write(stream->carrier->connection);
 }
 
+/* Its answer is ended, or broken off. A connection all of whose streams wait for the client alone
+ * serves nobody. */
+static void stop_serving(struct http2_stream *stream)
+{
+    struct http2_connection *h = stream->carrier;
+    if (!stream->served)
+        return;
+    stream->served = false;
+    if (--h->serving == 0 && !h->ending)
+        connection_set_waiting(h->connection, true);
+}
+
 static void finish(struct exchange *x)
 {
     struct http2_stream *stream = stream_of_exchange(x);
     stream->answer_ended = true;
+    stop_serving(stream);
     flush(x);
 }
 
@@ -116,6 +129,7 @@ static void break_off(struct exchange *x)
     struct http2_stream *stream = stream_of_exchange(x);
     /* What was said goes out; then the stream is reset, so that it cannot pass for complete. */
     stream->answer_cut = true;
+    stop_serving(stream);
     flush(x); /* the head first: a reset overtakes it */
     if (!stream_of_exchange(x) || stream->out.len)
         return;
@@ -270,6 +284,7 @@ static void on_closed(void *context, void *user, bool complete)
     struct worker *worker = h->connection->worker;
     struct exchange *x = stream->exchange;
     stream->exchange = NULL;
+    stop_serving(stream);
     list_remove(&stream->link);
     list_remove(&stream->drained);
     timer_disarm(&worker->loop, &stream->timer);
@@ -283,12 +298,10 @@ static void on_closed(void *context, void *user, bool complete)
     else
         exchange_client_gone(x);
     worker_bury(worker, &stream->grave, release);
-    if (list_empty(&h->streams) && !h->ending) {
-        connection_set_waiting(h->connection, true);
+    if (list_empty(&h->streams) && !h->ending)
         connection_arm(h->connection, h->draining || h->connection->over_limit
                                           ? SECOND_US
                                           : worker_settings(worker)->server.idle_timeout_us);
-    }
 }
 
 static struct http2_stream *make(struct http2_connection *h, uint32_t id)
@@ -318,6 +331,8 @@ static void unmake(struct http2_stream *stream)
 static void carry(struct http2_connection *h, struct http2_stream *stream)
 {
     list_append(&h->streams, &stream->link);
+    stream->served = true;
+    h->serving++;
     connection_set_waiting(h->connection, false);
 }
 

@@ -13,6 +13,7 @@ struct http2_connection {
     struct http2 *session;
     struct list streams;
     struct list drained; /* streams whose backlog went out since they were last asked */
+    unsigned serving;    /* streams that wait for us, not for the client */
     bool busy;           /* the connection is reading or writing, and writes at the end of that */
     bool held_wanted;    /* a body that came early is wanted now */
     bool draining, ending;
@@ -32,6 +33,7 @@ struct http2_stream {
     struct body out;    /* of the answer's body */
     size_t out_sent;    /* of its first block */
     bool wants_body, request_ended;
+    bool served;       /* counted in carrier->serving */
     bool answer_ended; /* nothing follows what is in `out` */
     bool answer_cut;   /* and behind that the stream is reset */
 };

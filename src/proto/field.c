@@ -68,6 +68,7 @@ static const struct field_row table[] = {
     {"x-forwarded*",                FIELD_DROPPED,             NEITHER},
     {"cf-connecting-ip",            FIELD_DROPPED,             NOT_UPSTREAM},
     {"cf-connecting-ipv6",          FIELD_DROPPED,             NOT_UPSTREAM},
+    {"client-cert*",                FIELD_DROPPED,             NOT_UPSTREAM}, /* RFC 9440 */
     {"client-ip",                   FIELD_DROPPED,             NOT_UPSTREAM},
     {"early-data",                  FIELD_DROPPED,             NOT_UPSTREAM},
     {"fastly-client-ip",            FIELD_DROPPED,             NOT_UPSTREAM},

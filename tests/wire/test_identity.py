@@ -132,6 +132,7 @@ class Identity(WireCase):
 
     def test_identity_fields_from_outside_are_dropped(self):
         fields = [("X-Forwarded-User", "admin"), ("X-Remote-User", "admin"), ("X-Client-Cert", "x"),
+                  ("Client-Cert", ":x:"),
                   ("X-Forwarded-For", "127.0.0.1"), ("Forwarded", "for=127.0.0.1"), ("X-Real-IP", "127.0.0.1"),
                   ("Cookie", "session=canary"), ("Proxy-Authorization", "Basic canary")]
         response = self.chat(fields=fields)
