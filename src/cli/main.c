@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "cli/check.h"
+#include "cli/hash_password.h"
 #include "cli/key.h"
 #include "cli/serve.h"
 #include "cli/version.h"
@@ -15,10 +16,11 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *does;
 } commands[] = {
-    {"serve",   command_serve,   "run the gateway"                                  },
-    {"check",   command_check,   "validate the configuration; show effective values"},
-    {"key",     command_key,     "create, list, show and revoke API keys"           },
-    {"version", command_version, "print version, build and linked libraries"        },
+    {"serve",         command_serve,         "run the gateway"                                  },
+    {"check",         command_check,         "validate the configuration; show effective values"},
+    {"key",           command_key,           "create, list, show and revoke API keys"           },
+    {"hash-password", command_hash_password, "hash a password for a file"                       },
+    {"version",       command_version,       "print version, build and linked libraries"        },
 };
 
 static void print_help(FILE *out)
@@ -27,7 +29,7 @@ static void print_help(FILE *out)
           "usage: sallyport COMMAND [OPTIONS]\n\n",
           out);
     for (unsigned i = 0; i < COUNT_OF(commands); i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].does);
+        fprintf(out, "  %-13s %s\n", commands[i].name, commands[i].does);
     fputs("\nA first try:  sallyport serve --demo\n"
           "In front of Ollama:  sallyport serve --upstream ollama=http://127.0.0.1:11434\n"
           "Each command explains itself: sallyport COMMAND --help\n",
