@@ -65,6 +65,64 @@ bool base62_valid(struct slice text)
     return true;
 }
 
+size_t base64url_size(size_t size)
+{
+    return (size * 4 + 2) / 3;
+}
+
+void base64url_print(const void *bytes, size_t size, char *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const unsigned char *at = bytes;
+    uint32_t bits = 0; /* those that no character stands for yet are the `held` lowest */
+    unsigned held = 0;
+    for (size_t i = 0; i < size; i++) {
+        bits = bits << 8 | at[i];
+        for (held += 8; held >= 6;) {
+            held -= 6;
+            *out++ = digits[bits >> held & 63];
+        }
+    }
+    if (held)
+        *out = digits[bits << (6 - held) & 63];
+}
+
+static int base64url_digit(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+enum err base64url_parse(struct slice text, void *bytes, size_t room, size_t *size)
+{
+    unsigned char *out = bytes;
+    uint32_t bits = 0;
+    unsigned held = 0;
+    if (text.len % 4 == 1)
+        return ERR_SYNTAX;
+    *size = text.len / 4 * 3 + text.len % 4 * 3 / 4;
+    if (*size > room)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < text.len; i++) {
+        int digit = base64url_digit(text.ptr[i]);
+        if (digit < 0)
+            return ERR_SYNTAX;
+        bits = bits << 6 | (unsigned)digit;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            *out++ = (unsigned char)(bits >> held);
+            bits &= (1u << held) - 1;
+        }
+    }
+    return bits == 0 ? OK : ERR_SYNTAX;
+}
+
 uint32_t crc32_of(struct slice s)
 {
     /* The remainders of the sixteen nibbles, as a byte's lower and its upper half. */

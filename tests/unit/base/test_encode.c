@@ -1,4 +1,4 @@
-/* Hexadecimal, base62 and the CRC-32 of a key's checksum. */
+/* Hexadecimal, base64url, base62 and the CRC-32 of a key's checksum. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,6 +37,80 @@ static void only_exact_hexadecimal_is_read(void **state)
         assert_int_equal(hex_parse(slice_make(high, 4), out, 2), digit ? OK : ERR_SYNTAX);
         assert_int_equal(hex_parse(slice_make(low, 4), out, 2), digit ? OK : ERR_SYNTAX);
     }
+}
+
+/* RFC 4648, section 10, without the padding; RFC 7515, appendix C; the two digits of its own. */
+static const struct {
+    struct slice bytes;
+    const char *text;
+} base64url[] = {
+    {SLICE(""),                     ""        },
+    {SLICE("f"),                    "Zg"      },
+    {SLICE("fo"),                   "Zm8"     },
+    {SLICE("foo"),                  "Zm9v"    },
+    {SLICE("foob"),                 "Zm9vYg"  },
+    {SLICE("fooba"),                "Zm9vYmE" },
+    {SLICE("foobar"),               "Zm9vYmFy"},
+    {SLICE("\x03\xec\xff\xe0\xc1"), "A-z_4ME" },
+    {SLICE("\xfb\xff\xfe"),         "-__-"    },
+    {SLICE("\0\0\0\0"),             "AAAAAA"  },
+};
+
+static void base64url_there_and_back(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(base64url); i++) {
+        struct slice bytes = base64url[i].bytes, text = slice_of(base64url[i].text);
+        char out[9] = "########", back[6];
+        size_t size;
+        assert_int_equal(base64url_size(bytes.len), text.len);
+        base64url_print(bytes.ptr, bytes.len, out);
+        assert_memory_equal(out, text.ptr, text.len);
+        assert_int_equal(out[text.len], text.len == 8 ? '\0' : '#');
+        assert_int_equal(base64url_parse(text, back, bytes.len, &size), OK);
+        assert_int_equal(size, bytes.len);
+        assert_memory_equal(back, bytes.ptr, size);
+        if (bytes.len)
+            assert_int_equal(base64url_parse(text, back, bytes.len - 1, &size), ERR_LIMIT);
+    }
+}
+
+/* For each length of what stands before, each last character: only what prints back is read. */
+static void base64url_has_one_form(void **state)
+{
+    (void)state;
+    static const unsigned expected[5] = {0, 0, 4, 16, 64};
+    for (size_t len = 1; len <= 4; len++) {
+        unsigned taken = 0;
+        for (unsigned c = 0; c < 256; c++) {
+            char text[4] = {'Z', 'm', '9', 'v'}, again[4];
+            unsigned char bytes[3];
+            size_t size;
+            text[len - 1] = (char)c;
+            enum err err = base64url_parse(slice_make(text, len), bytes, sizeof bytes, &size);
+            assert_true(err == OK || err == ERR_SYNTAX);
+            if (err != OK)
+                continue;
+            taken++;
+            assert_int_equal(base64url_size(size), len);
+            base64url_print(bytes, size, again);
+            assert_memory_equal(again, text, len);
+        }
+        assert_int_equal(taken, expected[len]);
+    }
+}
+
+static void only_canonical_base64url_is_read(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"Zg==", "Zg=",      "Zm8=", "Z",    "Zm9vY",     "Zh",
+                                        "Zm9",  "Zm-+",     "Zm/v", " Zg",  "Zg\n",      "Zm 9",
+                                        "Z.m9", "Zm9v====", "=",    "====", "Zm\xc3\xa9"};
+    unsigned char out[16];
+    size_t size;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_int_equal(base64url_parse(slice_of(wrong[i]), out, sizeof out, &size), ERR_SYNTAX);
+    assert_int_equal(base64url_parse(SLICE("Zg\0\0"), out, sizeof out, &size), ERR_SYNTAX);
 }
 
 static void crc_has_its_check_value(void **state)
@@ -116,6 +190,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hexadecimal_there_and_back),
         cmocka_unit_test(only_exact_hexadecimal_is_read),
+        cmocka_unit_test(base64url_there_and_back),
+        cmocka_unit_test(base64url_has_one_form),
+        cmocka_unit_test(only_canonical_base64url_is_read),
         cmocka_unit_test(crc_has_its_check_value),
         cmocka_unit_test(numbers_are_printed_in_base62),
         cmocka_unit_test(base62_is_letters_and_digits),
