@@ -109,7 +109,8 @@ struct settings {
         enum log_level level;
         struct access_log_settings *access;
         unsigned access_count;
-        char *app; /* path; "-": standard output; NULL: standard error */
+        char *app;   /* path; "-": standard output; NULL: standard error */
+        char *audit; /* path of a file; audit_open refuses "-" and NULL */
         bool app_requests;
     } log;
     struct upstream_settings *upstreams;
