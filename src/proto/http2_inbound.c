@@ -68,6 +68,10 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
     const struct codec_stream *stream = stream_of(session, frame->stream_id);
     if (h->dead) /* an answer found no memory */
         return stop(h, HTTP2_NO_MEMORY);
+    if (!nghttp2_session_want_read(session)) { /* a farewell, and no stream is left */
+        h->deaf = true;
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
     if (nghttp2_session_get_outbound_queue_size(session) > OUTBOUND_FRAMES_MAX)
         return stop(h, HTTP2_UNREAD_FRAMES);
     switch (frame->type) {
@@ -330,12 +334,12 @@ void http2_feed(struct http2 *h, struct slice bytes, uint64_t now_us)
 {
     invariant(!h->inside);
     h->now_us = now_us;
-    if (h->dead || h->fault || !bytes.len)
+    if (h->dead || h->deaf || h->fault || !bytes.len)
         return;
     h->inside = true;
     ssize_t result = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes.ptr, bytes.len);
     h->inside = false;
-    if (result < 0) {
+    if (result < 0 && !h->deaf) {
         enum http2_fault fault = fault_of(h, result);
         h->fault = HTTP2_FINE;
         http2_fail(h, fault);

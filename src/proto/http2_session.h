@@ -38,6 +38,7 @@ struct http2 {
     struct slice out; /* rest of the frame that is being written; nghttp2's memory */
     enum http2_fault fault;
     bool inside; /* an event may be on the stack */
+    bool deaf;   /* nothing more is read; what is queued still goes out */
     bool dead;   /* nothing is said any more, not even GOAWAY */
     bool notice_sent, goaway_sent;
 
