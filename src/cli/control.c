@@ -36,8 +36,7 @@ enum {
 #define SOCKET_NAME "control.sock"
 
 struct control_server {
-    struct store *store;
-    struct keyring *keyring;
+    struct desk desk;
     int directory_fd, listen_fd, stop_fd;
     pthread_t thread;
     char line[LINE_MAX_BYTES]; /* the request, then the response; wiped after each conversation */
@@ -153,7 +152,7 @@ static json_t *answer(struct control_server *server, enum err received, size_t l
     json_error_t wrong;
     json_t *request = json_loadb(server->line, len, JSON_REJECT_DUPLICATES, &wrong);
     json_t *response = json_is_object(request)
-                           ? verb_run(server->store, server->keyring, request)
+                           ? verb_run(&server->desk, request)
                            : verb_refusal("usage", "a request is one JSON object on one line");
     json_decref(request);
     return response;
@@ -257,14 +256,12 @@ static int start_thread(struct control_server *server)
     return why;
 }
 
-struct control_server *control_serve(const char *directory, struct store *store,
-                                     struct keyring *keyring)
+struct control_server *control_serve(const char *directory, const struct desk *desk)
 {
     struct control_server *server = calloc(1, sizeof *server);
     if (!server)
         return NULL;
-    server->store = store;
-    server->keyring = keyring;
+    server->desk = *desk;
     server->listen_fd = server->stop_fd = -1;
     server->directory_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (server->directory_fd >= 0)

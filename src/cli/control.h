@@ -8,15 +8,13 @@
 
 /* jansson's; its header is not included here, because its enumerators clash with proto/json.h. */
 struct json_t;
-struct store;
-struct keyring;
+struct desk;
 struct control_server;
 
 /* Starts the thread that serves the socket; a socket left there by a dead gateway is replaced, so
- * the caller holds the writer lock. Store and keyring stay the caller's and outlive the server.
+ * the caller holds the writer lock. What is on the desk stays the caller's and outlives the server.
  * NULL: errno says why. */
-struct control_server *control_serve(const char *directory, struct store *store,
-                                     struct keyring *keyring);
+struct control_server *control_serve(const char *directory, const struct desk *desk);
 /* Ends a conversation in progress, waits for the thread, removes the socket. NULL is fine. */
 void control_stop(struct control_server *server);
 

@@ -237,7 +237,7 @@ static enum err run_request(const struct arguments *a, const struct settings *se
                             json_t *request, json_t **response, struct faults *faults)
 {
     struct writer writer;
-    TRY(writer_open(&writer, settings->store.directory, settings->store.path, faults));
+    TRY(writer_open(&writer, settings, faults));
     enum err err = a->subcommand == LIST ? read_all(&writer, request, response, faults)
                                          : writer_run(&writer, request, response, faults);
     writer_finish(&writer);

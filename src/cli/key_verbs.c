@@ -164,6 +164,66 @@ static json_t *show(struct store *store, struct slice id, struct slice plain, co
     return success("key", showing.value);
 }
 
+/* A change is in the audit log before it is made. */
+
+static json_t *audit_refusal(const char *what)
+{
+    return verb_refusal("audit",
+                        "%s: the audit log could not be written; nothing was changed. Is the disk "
+                        "full or read-only?",
+                        what);
+}
+
+/* `outcome` is OK for a change that is about to be made. ERR_IO, ERR_MEMORY: it is not in the log.
+ */
+static enum err record_change(const struct desk *desk, enum audit_event event, struct slice id,
+                              struct slice reason, enum err outcome)
+{
+    char memory[64];
+    struct buffer path = BUFFER_OVER(memory, sizeof memory);
+    if (!desk->audit)
+        return OK;
+    buffer_printf(&path, "/api/v1/auth/api-keys/%.*s", SLICE_ARG(id));
+    struct audit_record record = {
+        .wall_us = clock_wall_us(),
+        .now_us = clock_now_us(),
+        .event = event,
+        .actor = SLICE("local"),
+        .method = SLICE("CLI"),
+        .path = buffer_slice(&path),
+        .status = outcome == OK              ? 0
+                  : outcome == ERR_NOT_FOUND ? 404
+                                             : 500,
+        .reason = reason,
+    };
+    return audit_append(desk->audit, &record);
+}
+
+/* What was recorded did not come to be. */
+static void record_failure(const struct desk *desk, enum audit_event event, struct slice id,
+                           enum err why)
+{
+    enum err ignored = record_change(desk, event, id, slice_of(err_name(why)), why);
+    (void)ignored; /* the answer to the caller says it too */
+}
+
+struct witness {
+    const struct desk *desk;
+    struct slice name;
+    char id[KEY_ID_LEN + 1]; /* empty: nothing was recorded */
+    bool failed;
+};
+
+static enum err record_create(void *context, struct slice id)
+{
+    struct witness *witness = context;
+    enum err err = record_change(witness->desk, AUDIT_KEY_CREATE, id, witness->name, OK);
+    witness->failed = err != OK;
+    if (err == OK)
+        memcpy(witness->id, id.ptr, KEY_ID_LEN);
+    return err;
+}
+
 /* key_create */
 
 /* A list of strings out of a JSON array, as slices into it. False: it is none, or too long. */
@@ -216,24 +276,32 @@ static json_t *read_permissions(const json_t *names, const json_t *scopes, permi
     return NULL;
 }
 
-static json_t *create_key(struct store *store, struct keyring *keyring,
-                          const struct key_request *wanted, uint64_t now_epoch_s)
+static json_t *create_key(const struct desk *desk, struct key_request *wanted, uint64_t now_epoch_s)
 {
     const char *fault = key_request_fault(wanted, now_epoch_s);
     if (fault)
         return verb_refusal("usage", "%s", fault);
     AUTO(secret) plain = {0};
     struct api_key *key;
-    enum err err = keyring_create_key(keyring, store, wanted, now_epoch_s, &plain, &key);
-    if (err != OK)
+    struct witness witness = {.desk = desk, .name = wanted->name};
+    wanted->before = record_create;
+    wanted->context = &witness;
+    enum err err =
+        keyring_create_key(desk->keyring, desk->store, wanted, now_epoch_s, &plain, &key);
+    if (witness.failed)
+        return audit_refusal("making the key");
+    if (err != OK) {
+        if (witness.id[0])
+            record_failure(desk, AUDIT_KEY_CREATE, slice_of(witness.id), err);
         return refusal_of(err, "making the key");
-    json_t *response = show(store, slice_make(key->id, KEY_ID_LEN), secret_reveal(&plain),
+    }
+    json_t *response = show(desk->store, slice_make(key->id, KEY_ID_LEN), secret_reveal(&plain),
                             "was made (revoke it: nobody was told its secret)");
     api_key_unref(key);
     return response;
 }
 
-static json_t *key_create(struct store *store, struct keyring *keyring, const json_t *request)
+static json_t *key_create(const struct desk *desk, const json_t *request)
 {
     const char *verb, *name, *owner = "";
     json_t *names = NULL, *scopes = NULL, *models = NULL;
@@ -259,7 +327,7 @@ static json_t *key_create(struct store *store, struct keyring *keyring, const js
     wanted.name = slice_of(name);
     wanted.owner = slice_of(owner);
     wanted.expires_epoch_s = days ? now_epoch_s + (uint64_t)days * 86400 : 0;
-    return create_key(store, keyring, &wanted, now_epoch_s);
+    return create_key(desk, &wanted, now_epoch_s);
 }
 
 /* So that "last used" is of now. What is shown is worth having even when this cannot be written. */
@@ -291,7 +359,7 @@ static enum err list_row(void *context, const struct stored_key *key)
     return json_array_append_new(page->keys, value) == 0 ? OK : ERR_MEMORY;
 }
 
-static json_t *key_list(struct store *store, struct keyring *keyring, const json_t *request)
+static json_t *key_list(const struct desk *desk, const json_t *request)
 {
     const char *verb;
     json_int_t after = 0;
@@ -302,9 +370,9 @@ static json_t *key_list(struct store *store, struct keyring *keyring, const json
     if (after < 0)
         return verb_refusal("usage", "key_list: after must not be negative");
     if (after == 0)
-        refresh_uses(store, keyring);
+        refresh_uses(desk->store, desk->keyring);
     struct page page = {.keys = json_array()};
-    enum err err = store_each_key_after(store, (uint64_t)after, list_row, &page);
+    enum err err = store_each_key_after(desk->store, (uint64_t)after, list_row, &page);
     if (err != OK && err != ERR_LIMIT) {
         json_decref(page.keys);
         return refusal_of(err, "reading the keys");
@@ -342,40 +410,44 @@ static json_t *read_id(const json_t *request, struct slice *id)
     return NULL;
 }
 
-static json_t *key_show(struct store *store, struct keyring *keyring, const json_t *request)
+static json_t *key_show(const struct desk *desk, const json_t *request)
 {
     struct slice id;
     json_t *refusal = read_id(request, &id);
     if (refusal)
         return refusal;
-    refresh_uses(store, keyring);
-    return show(store, id, (struct slice){0}, NULL);
+    refresh_uses(desk->store, desk->keyring);
+    return show(desk->store, id, (struct slice){0}, NULL);
 }
 
-static json_t *key_revoke(struct store *store, struct keyring *keyring, const json_t *request)
+static json_t *key_revoke(const struct desk *desk, const json_t *request)
 {
     struct slice id;
     json_t *refusal = read_id(request, &id);
     if (refusal)
         return refusal;
-    enum err err = keyring_revoke_key(keyring, store, id, clock_wall_us() / SECOND_US);
+    if (record_change(desk, AUDIT_KEY_REVOKE, id, SLICE(""), OK) != OK)
+        return audit_refusal("revoking the key");
+    enum err err = keyring_revoke_key(desk->keyring, desk->store, id, clock_wall_us() / SECOND_US);
+    if (err != OK)
+        record_failure(desk, AUDIT_KEY_REVOKE, id, err);
     if (err == ERR_NOT_FOUND)
         return verb_refusal("not_found",
                             "no live key has the id \"%.64s\": see `sallyport key list`", id.ptr);
-    return err == OK ? show(store, id, (struct slice){0}, "was revoked")
+    return err == OK ? show(desk->store, id, (struct slice){0}, "was revoked")
                      : refusal_of(err, "revoking the key");
 }
 
-static json_t *ping(struct store *store, struct keyring *keyring, const json_t *request)
+static json_t *ping(const struct desk *desk, const json_t *request)
 {
-    (void)store, (void)keyring, (void)request;
+    (void)desk, (void)request;
     return json_pack("{s:b, s:i, s:s}", "ok", 1, "pid", (int)getpid(), "version",
                      SALLYPORT_VERSION);
 }
 
 static const struct {
     const char *name;
-    json_t *(*run)(struct store *store, struct keyring *keyring, const json_t *request);
+    json_t *(*run)(const struct desk *desk, const json_t *request);
 } verbs[] = {
     {"key_create", key_create},
     {"key_list",   key_list  },
@@ -384,11 +456,11 @@ static const struct {
     {"ping",       ping      },
 };
 
-json_t *verb_run(struct store *store, struct keyring *keyring, const json_t *request)
+json_t *verb_run(const struct desk *desk, const json_t *request)
 {
     const char *name = json_string_value(json_object_get(request, "verb"));
     for (size_t i = 0; name && i < COUNT_OF(verbs); i++)
         if (strcmp(name, verbs[i].name) == 0)
-            return verbs[i].run(store, keyring, request);
+            return verbs[i].run(desk, request);
     return verb_refusal("usage", "unknown verb; is this sallyport as new as the command?");
 }

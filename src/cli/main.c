@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "cli/audit.h"
 #include "cli/check.h"
 #include "cli/hash_password.h"
 #include "cli/key.h"
@@ -19,6 +20,7 @@ static const struct command {
     {"serve",         command_serve,         "run the gateway"                                  },
     {"check",         command_check,         "validate the configuration; show effective values"},
     {"key",           command_key,           "create, list, show and revoke API keys"           },
+    {"audit",         command_audit,         "show and prove the audit log"                     },
     {"hash-password", command_hash_password, "hash a password for a file"                       },
     {"version",       command_version,       "print version, build and linked libraries"        },
 };

@@ -13,6 +13,8 @@
 #include "api/routes.h"
 #include "base/clock.h"
 #include "cli/control.h"
+#include "cli/key_verbs.h"
+#include "cli/writer.h"
 #include "gateway/gateway.h"
 #include "identity/keys.h"
 #include "io/inherited.h"
@@ -53,6 +55,7 @@ struct server {
     struct writer_lock lock;
     struct store *store;
     struct keyring *keyring;
+    struct audit *audit;
     struct recorder *recorder;
     struct gateway *gateway;
     struct control_server *control;
@@ -167,12 +170,46 @@ static enum err open_store(struct server *server, struct faults *faults)
 }
 
 /* When a key was last used is worth knowing, but not worth a wait for the disk on each request. */
-static void save_uses(void *context)
+static void save_uses(const struct server *server)
 {
-    struct server *server = context;
     if (keyring_save_uses(server->keyring, server->store) != OK)
         log_error(
             "when keys were last used could not be saved; the store is tried again in a minute");
+}
+
+static void do_chores(void *context)
+{
+    struct server *server = context;
+    save_uses(server);
+    if (server->audit && audit_tick(server->audit, clock_now_us()) != OK)
+        log_error("the audit log could not be written; it is tried again in a minute");
+}
+
+static enum err record_reload(void *context)
+{
+    struct server *server = context;
+    struct audit_record record = {.wall_us = clock_wall_us(),
+                                  .now_us = clock_now_us(),
+                                  .event = AUDIT_CONFIG_CHANGE,
+                                  .actor = SLICE("local"),
+                                  .method = SLICE("HUP")};
+    enum err err = server->audit ? audit_append(server->audit, &record) : OK;
+    if (err)
+        log_error("the audit log could not be written, so nothing is changed");
+    return err;
+}
+
+static void reopen_audit(void *context)
+{
+    struct server *server = context;
+    if (server->audit && audit_reopen(server->audit) != OK)
+        log_error("the audit log could not be opened anew; the old file stays in use");
+}
+
+static void close_audit(struct server *server)
+{
+    audit_close(server->audit, clock_wall_us(), clock_now_us());
+    server->audit = NULL;
 }
 
 /* The data folder is the next process's from here on. */
@@ -182,6 +219,7 @@ static void leave(void *context)
     control_stop(server->control);
     server->control = NULL;
     save_uses(server);
+    close_audit(server);
     store_close(server->store);
     server->store = NULL;
     writer_lock_release(&server->lock);
@@ -192,6 +230,7 @@ static enum err make(struct server *server, struct faults *faults)
     TRY(config_load(&server->arguments, &server->settings, faults));
     struct settings *settings = server->settings;
     TRY(open_store(server, faults));
+    TRY(writer_open_audit(settings, &server->audit, faults));
     server->keyring = keyring_create(gateway_grace, &server->gateway);
     if (!server->keyring)
         return ERR_MEMORY;
@@ -206,7 +245,9 @@ static enum err make(struct server *server, struct faults *faults)
         .routes = api_routes(),
         .list_models = answer_model_list,
         .version = SALLYPORT_VERSION,
-        .chore = save_uses,
+        .chore = do_chores,
+        .before_reload = record_reload,
+        .reopen = reopen_audit,
         .chore_context = server,
         .inherited = &server->inherited,
         .leave = leave,
@@ -223,6 +264,7 @@ static void take_apart(struct server *server)
         save_uses(server);
     recorder_destroy(server->recorder);
     keyring_destroy(server->keyring);
+    close_audit(server);
     store_close(server->store);
     writer_lock_release(&server->lock);
     settings_unref(server->settings);
@@ -314,8 +356,8 @@ int command_serve(int argc, char **argv)
     if (!err)
         err = gateway_start(server.gateway);
     if (!err) { /* after the workers: a revoke waits for all of them */
-        server.control =
-            control_serve(server.settings->store.directory, server.store, server.keyring);
+        struct desk desk = {server.store, server.keyring, server.audit};
+        server.control = control_serve(server.settings->store.directory, &desk);
         err = server.control ? OK : ERR_IO;
         if (!server.control)
             fprintf(stderr, "sallyport: cannot open the control socket in %s: %s\n",

@@ -86,15 +86,25 @@ static enum err find_writer(struct writer *writer, struct faults *faults)
     }
 }
 
-enum err writer_open(struct writer *writer, const char *directory, const char *store_path,
-                     struct faults *faults)
+enum err writer_open_audit(const struct settings *settings, struct audit **audit,
+                           struct faults *faults)
 {
-    *writer = (struct writer){.directory = strdup(directory), .lock = {-1}};
+    struct audit_options options = {.path = settings->log.audit,
+                                    .directory = settings->store.directory};
+    *audit = NULL;
+    return options.path ? audit_open(&options, clock_wall_us(), clock_now_us(), audit, faults) : OK;
+}
+
+enum err writer_open(struct writer *writer, const struct settings *settings, struct faults *faults)
+{
+    *writer = (struct writer){.directory = strdup(settings->store.directory), .lock = {-1}};
     if (!writer->directory)
         return ERR_MEMORY;
     enum err err = find_writer(writer, faults);
     if (err == OK && writer->lock.fd >= 0) {
-        err = store_open(store_path, &writer->store, faults);
+        err = store_open(settings->store.path, &writer->store, faults);
+        if (err == OK)
+            err = writer_open_audit(settings, &writer->audit, faults);
         /* Left empty: nobody signs in here, and the store keeps ids and secrets unique. */
         writer->keyring = keyring_create(NULL, NULL);
         if (err == OK && !writer->keyring)
@@ -112,12 +122,14 @@ enum err writer_run(struct writer *writer, const json_t *request, json_t **respo
         enum err err = control_call(writer->directory, request, response);
         return err == OK ? OK : explain(faults, writer->directory, err);
     }
-    *response = verb_run(writer->store, writer->keyring, request);
+    struct desk desk = {writer->store, writer->keyring, writer->audit};
+    *response = verb_run(&desk, request);
     return *response ? OK : ERR_MEMORY;
 }
 
 void writer_finish(struct writer *writer)
 {
+    audit_close(writer->audit, clock_wall_us(), clock_now_us());
     keyring_destroy(writer->keyring);
     store_close(writer->store);
     writer_lock_release(&writer->lock);

@@ -3,28 +3,35 @@
 #ifndef CLI_WRITER_H
 #define CLI_WRITER_H
 
-#include "base/fault.h"
+#include "config/settings.h"
 #include "store/store.h"
 
 struct json_t;
 struct keyring;
+struct audit;
 
 struct writer {
     char *directory;
     struct writer_lock lock; /* ours, or fd -1: a gateway has it */
     struct store *store;     /* ours when the lock is */
     struct keyring *keyring;
+    struct audit *audit; /* NULL: log.audit is not set */
 };
 
 /* Takes the lock and opens the store, or finds a gateway that answers. While another command holds
  * the lock it waits, at most five seconds. An error leaves a sentence in `faults` and nothing to
  * finish. */
-enum err writer_open(struct writer *writer, const char *directory, const char *store_path,
+enum err writer_open(struct writer *writer, const struct settings *settings,
                      struct faults *faults) MUST_CHECK;
 /* Runs one request (cli/key_verbs.h). An error leaves a sentence in `faults`; a refusal is a
  * response. */
 enum err writer_run(struct writer *writer, const struct json_t *request, struct json_t **response,
                     struct faults *faults) MUST_CHECK;
 void writer_finish(struct writer *writer);
+
+/* Opens the audit log, if there is to be one (else NULL), for whoever holds the writer lock. Errors
+ * as of audit_open. */
+enum err writer_open_audit(const struct settings *settings, struct audit **audit,
+                           struct faults *faults) MUST_CHECK;
 
 #endif

@@ -54,6 +54,15 @@ static bool any_item(const struct text_list *list)
     return false;
 }
 
+static void check_audit(struct load *load)
+{
+    const char *path = load->settings->log.audit;
+    if (path && strcmp(path, "-") == 0)
+        faults_add(load->faults, origin_file(load), 0, "log.audit",
+                   "the audit log is a file, since its lines refer to those before (%s)",
+                   origin(load, "log.audit"));
+}
+
 static void check_tls_use(struct load *load)
 {
     const struct settings *settings = load->settings;
@@ -211,8 +220,8 @@ static void check_upstreams(struct load *load)
 }
 
 static void (*const rules[])(struct load *) = {
-    check_production, check_tls_use,   check_certificates, check_acme,        check_any,
-    check_sizes,      check_endpoints, check_sign_in,      check_access_logs, check_upstreams,
+    check_production, check_tls_use, check_certificates, check_acme,  check_any,       check_sizes,
+    check_endpoints,  check_sign_in, check_access_logs,  check_audit, check_upstreams,
 };
 
 void rules_check(struct load *load)

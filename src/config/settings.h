@@ -110,7 +110,7 @@ struct settings {
         struct access_log_settings *access;
         unsigned access_count;
         char *app;   /* path; "-": standard output; NULL: standard error */
-        char *audit; /* path of a file; audit_open refuses "-" and NULL */
+        char *audit; /* path of a file; NULL: none */
         bool app_requests;
     } log;
     struct upstream_settings *upstreams;

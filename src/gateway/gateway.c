@@ -108,6 +108,13 @@ static void drain(struct gateway *gateway)
     timer_arm(loop, &gateway->drain_timer, loop->now_us + MS_US);
 }
 
+static void reopen_logs(struct gateway *gateway)
+{
+    recorder_reopen(gateway->shared.recorder);
+    if (!gateway->leaving && !gateway->shared.left)
+        gateway->reopen(gateway->chore_context);
+}
+
 static void on_signal(struct watch *watch, uint32_t events)
 {
     struct gateway *gateway = CONTAINER_OF(watch, struct gateway, signals);
@@ -123,7 +130,7 @@ static void on_signal(struct watch *watch, uint32_t events)
     if (wants_reload && !gateway->draining)
         gateway_reload(gateway);
     if (wants_reopen)
-        recorder_reopen(gateway->shared.recorder);
+        reopen_logs(gateway);
 }
 
 void gateway_signals(sigset_t *signals)
@@ -225,6 +232,8 @@ static enum err make_all(struct gateway *gateway, const struct gateway_parts *pa
     TRY(loop_reserve_timers(&gateway->loop, 5));
     gateway->chore_timer.on_time = on_chore_time;
     gateway->chore = parts->chore;
+    gateway->reopen = parts->reopen;
+    gateway->before_reload = parts->before_reload;
     gateway->chore_context = parts->chore_context;
     gateway->drain_timer.on_time = on_drain_time;
     gateway_init_probe(gateway);

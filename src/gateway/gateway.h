@@ -23,7 +23,10 @@ struct gateway_parts {
     const struct native_route *routes;
     void (*list_models)(struct exchange *x);
     const char *version;
-    void (*chore)(void *context); /* done once a minute, on a thread that may wait for the disk */
+    enum err (*before_reload)(
+        void *context);            /* an error leaves all as it is; may wait for the disk */
+    void (*reopen)(void *context); /* USR1: logs besides the recorder's; waits for the disk */
+    void (*chore)(void *context);  /* done once a minute, on a thread that may wait for the disk */
     void *chore_context;
     /* Sockets are inherited and the shutdown has begun: the next process waits for what we hold.
      * On a thread that may wait for the disk, after the last chore. */

@@ -63,8 +63,10 @@ void gateway_reload(struct gateway *gateway)
     AUTO(buffer) fixed = BUFFER_MAX(4096);
     if (!err) {
         config_print_fixed_changes(gateway->snapshot->settings, settings, &fixed);
-        err = gateway_use_snapshot(gateway, snapshot);
+        err = gateway->before_reload(gateway->chore_context);
     }
+    if (!err)
+        err = gateway_use_snapshot(gateway, snapshot);
     if (err) {
         gateway_log_faults(&faults);
         log_error("the configuration was not reloaded (%s); the running one stays", err_name(err));

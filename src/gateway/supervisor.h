@@ -25,6 +25,8 @@ struct gateway {
     struct job probe_job, chore_job;
     void (*chore)(void *context);
     void *chore_context;
+    enum err (*before_reload)(void *context);
+    void (*reopen)(void *context);
     void (*leave)(void *context); /* NULL: no socket was inherited */
     struct job leave_job;
     bool probing, draining, at_chore, leaving;

@@ -73,14 +73,17 @@ static void print_models(struct buffer *out, const struct key_request *request)
 
 /* Store and table, in the order that the head of this file explains. */
 static enum err add_key(struct keyring *keyring, struct store *store,
-                        const struct stored_key *stored, struct api_key **made)
+                        const struct key_request *request, const struct stored_key *stored,
+                        struct api_key **made)
 {
     struct api_key *key;
     TRY(api_key_from_stored(stored, &key));
     keyring_lock(keyring);
     enum err err = keyring_reserve(keyring, key);
     if (err == OK) {
-        err = store_add_key(store, stored);
+        err = request->before ? request->before(request->context, stored->id) : OK;
+        if (err == OK)
+            err = store_add_key(store, stored);
         if (err == OK) {
             api_key_ref(key);
             keyring_publish(keyring, key);
@@ -95,7 +98,8 @@ static enum err add_key(struct keyring *keyring, struct store *store,
     return err;
 }
 
-static enum err try_create(struct keyring *keyring, struct store *store, struct stored_key *stored,
+static enum err try_create(struct keyring *keyring, struct store *store,
+                           const struct key_request *request, struct stored_key *stored,
                            struct secret *plain, struct api_key **key)
 {
     struct key_text parts;
@@ -103,7 +107,7 @@ static enum err try_create(struct keyring *keyring, struct store *store, struct 
     invariant(key_text_parse(secret_reveal(plain), &parts) == OK);
     stored->id = parts.id;
     TRY(sha256_of(parts.secret, stored->secret_sha256));
-    return add_key(keyring, store, stored, key);
+    return add_key(keyring, store, request, stored, key);
 }
 
 enum err keyring_create_key(struct keyring *keyring, struct store *store,
@@ -126,7 +130,7 @@ enum err keyring_create_key(struct keyring *keyring, struct store *store,
     };
     enum err err = ERR_EXISTS;
     for (int i = 0; i < CREATE_TRIES && err == ERR_EXISTS; i++)
-        err = try_create(keyring, store, &stored, plain, key);
+        err = try_create(keyring, store, request, &stored, plain, key);
     explicit_bzero(stored.secret_sha256, sizeof stored.secret_sha256);
     if (err != OK)
         secret_finish(plain);

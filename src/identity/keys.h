@@ -17,6 +17,9 @@ struct key_request {
     const struct slice *models; /* at most 64 of at most 256 bytes; none: all models */
     size_t model_count;
     uint64_t expires_epoch_s; /* 0: never */
+    /* Called before anything is made; an error makes nothing. NULL: nobody has to know. */
+    enum err (*before)(void *context, struct slice id);
+    void *context;
 };
 
 /* The field that is wrong and what it must be, or NULL: all is well. */
@@ -27,7 +30,7 @@ enum err keyring_load(struct keyring *keyring, struct store *store) MUST_CHECK;
 
 /* Makes a key. `plain` is the only copy of its text there is; `*key` carries a reference.
  * ERR_RANGE: the request has a fault; ERR_LIMIT: there are too many keys; ERR_STORE: nothing was
- * made; ERR_MEMORY. */
+ * made; ERR_MEMORY; what `before` said. */
 enum err keyring_create_key(struct keyring *keyring, struct store *store,
                             const struct key_request *request, uint64_t now_epoch_s,
                             struct secret *plain, struct api_key **key) MUST_CHECK;

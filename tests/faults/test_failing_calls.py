@@ -15,6 +15,7 @@ from tools.upstream import wait_until
 
 
 class Calls(CallCase):
+    sections = {"log": {"audit": "audit.log"}}
     kept, gone = [], []  # keys that must, and must not, be good after a restart
 
     @classmethod

@@ -37,7 +37,7 @@ static int make_place(void **state)
     snprintf(place->socket, sizeof place->socket, "%s/control.sock", place->directory);
     assert_int_equal(store_open(place->database, &place->store, &faults), OK);
     place->keyring = keyring_create(NULL, NULL);
-    place->server = control_serve(place->directory, place->store, place->keyring);
+    place->server = control_serve(place->directory, &(struct desk){place->store, place->keyring, NULL});
     assert_non_null(place->server);
     *state = place;
     return 0;
@@ -279,7 +279,7 @@ static void the_socket_is_private_and_a_stale_one_is_replaced(void **state)
     assert_int_equal(control_call(place->directory, request, &response), ERR_NOT_FOUND);
     assert_int_equal(control_call("/nonexistent", request, &response), ERR_NOT_FOUND);
     json_decref(request);
-    place->server = control_serve(place->directory, place->store, place->keyring);
+    place->server = control_serve(place->directory, &(struct desk){place->store, place->keyring, NULL});
     assert_non_null(place->server);
     ping_tells_who_is_there(state);
 }
