@@ -218,7 +218,7 @@ static const struct option options[] = {
     {"log.app", .type = OPTION_PATH, FIELD(log.app), .standard = "logs/app.log",
      .names = {{.name = "LOG_FILE_PATH"}}, .fixed = true,
      .help = "Where the application log goes; - is standard output, an empty text standard error."},
-    {"log.audit", .type = OPTION_PATH, FIELD(log.audit), .standard = "",
+    {"log.audit", .type = OPTION_PATH, FIELD(log.audit),
      .names = {{.name = "AUDIT_LOG_FILE"}}, .fixed = true,
      .help = "Where the audit log goes, a file; an empty text: there is none."},
     {"log.app_requests", .type = OPTION_BOOL, FIELD(log.app_requests), .standard = "true",
