@@ -1,8 +1,37 @@
 #include "base/block.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/arena.h" /* ARENA_CHECKED */
 
 enum { TIDIED_AT_ONCE = 16 };
+
+_Static_assert(sizeof(struct block) <= BLOCK_PAGES_BYTES, "a block fills whole pages");
+
+#ifdef ARENA_CHECKED
+static struct block *block_create(void)
+{
+    return malloc(sizeof(struct block));
+}
+
+static void block_destroy(struct block *block)
+{
+    free(block);
+}
+#else
+static struct block *block_create(void)
+{
+    void *pages = mmap(NULL, BLOCK_PAGES_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+static void block_destroy(struct block *block)
+{
+    munmap(block, BLOCK_PAGES_BYTES);
+}
+#endif
 
 void block_pool_init(struct block_pool *pool, struct block_budget *budget)
 {
@@ -13,7 +42,7 @@ void block_pool_finish(struct block_pool *pool)
 {
     while (pool->free) {
         struct block *next = pool->free->next;
-        free(pool->free);
+        block_destroy(pool->free);
         pool->free = next;
     }
     pool->free_count = 0;
@@ -23,7 +52,7 @@ bool block_pool_tidy(struct block_pool *pool)
 {
     for (unsigned i = 0; i < TIDIED_AT_ONCE && pool->spare; i++, pool->spare--) {
         struct block *next = pool->free->next;
-        free(pool->free);
+        block_destroy(pool->free);
         pool->free = next;
         pool->free_count--;
     }
@@ -47,7 +76,7 @@ static enum err add_block(struct body *body, struct block_pool *pool)
         pool->free = block->next;
         if (--pool->free_count < pool->spare)
             pool->spare = pool->free_count;
-    } else if (!(block = malloc(sizeof *block))) {
+    } else if (!(block = block_create())) {
         atomic_fetch_sub_explicit(&budget->used_bytes, BLOCK_BYTES, memory_order_relaxed);
         return ERR_MEMORY;
     }
@@ -120,7 +149,7 @@ static void release_chain(struct block *block, struct block_pool *pool)
             pool->free = block;
             pool->free_count++;
         } else {
-            free(block);
+            block_destroy(block);
         }
     }
 }

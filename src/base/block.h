@@ -1,5 +1,8 @@
 /* Bodies wait in chains of pooled 32 KiB blocks. Each event loop has a pool of its own; all pools
- * together stay under one budget, whose exhaustion is answered with 503 and never with a crash. */
+ * together stay under one budget, whose exhaustion is answered with 503 and never with a crash.
+ *
+ * Blocks come from the system and go back to it, not to the heap: there a burst of them would leave
+ * holes, and an end, that a thread's heap keeps for ever. */
 #ifndef BASE_BLOCK_H
 #define BASE_BLOCK_H
 
@@ -9,7 +12,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-enum { BLOCK_BYTES = 32 * 1024, BLOCKS_KEPT = 512 };
+enum { BLOCK_PAGES_BYTES = 32 * 1024, BLOCK_HEAD_BYTES = 16, BLOCKS_KEPT = 512 };
+enum { BLOCK_BYTES = BLOCK_PAGES_BYTES - BLOCK_HEAD_BYTES };
 
 struct block {
     struct block *next;

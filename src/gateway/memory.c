@@ -5,10 +5,10 @@
  * The hard problem is when to ask: no thread can allocate meanwhile, for a millisecond when much is
  * given back, for some microseconds when there is nothing. What is resident and not in use tells:
  * right after asking that is what lies in pieces too small, code, stacks; once it has moved there
- * may be whole pages again. Downwards too: a little that is freed can join what lay beside it. */
+ * may be whole pages again. However little it moved, and downwards too: the few bytes that stood
+ * between large pieces keep each of them from being whole. */
 #include <fcntl.h>
 #include <malloc.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,9 +16,7 @@
 
 enum {
     LOOK_EVERY_US = 2 * SECOND_US,
-    WORTH_IT_BYTES = 64 * 1024,
     LARGE_BYTES = 128 * 1024,
-    KEPT_BYTES = 64 * 1024 * 1024,
 };
 
 /* Resident bytes that are not in use; less than nothing when parts of what is in use were never
@@ -42,8 +40,7 @@ static void on_time(struct timer *timer)
 {
     struct gateway *gateway = CONTAINER_OF(timer, struct gateway, memory_timer);
     int64_t unused_bytes;
-    if (look(gateway, &unused_bytes) &&
-        llabs(unused_bytes - gateway->unused_bytes) > WORTH_IT_BYTES) {
+    if (look(gateway, &unused_bytes) && unused_bytes != gateway->unused_bytes) {
         malloc_trim(0);
         if (look(gateway, &unused_bytes))
             gateway->unused_bytes = unused_bytes;
@@ -57,9 +54,6 @@ void gateway_watch_memory(struct gateway *gateway)
      * heap would learn to keep them from the first one on, at its end, where malloc_trim does not
      * reach. */
     mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
-    /* With that fixed, the heap would give its end back at every 128 KiB, and fault it in again for
-     * the next large body. */
-    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     gateway->memory_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     gateway->memory_timer.on_time = on_time;
     timer_arm(&gateway->loop, &gateway->memory_timer, gateway->loop.now_us + LOOK_EVERY_US);
