@@ -56,6 +56,70 @@ enum err store_each_key_after(struct store *store, uint64_t number, store_key_fn
 enum err store_find_key(struct store *store, struct slice id, store_key_fn *each,
                         void *context) MUST_CHECK;
 
+/* A row of `users`, as stored. All text is borrowed during the call. */
+struct stored_user {
+    uint64_t number;       /* its place in the order of making, from 1; never used again */
+    struct slice name;     /* unique, compared byte for byte */
+    struct slice password; /* its stored form (identity/password.h) */
+    struct slice role;     /* "admin", "user", "service", "guest" */
+    bool disabled;
+    uint64_t created_epoch_s;
+    uint64_t password_epoch_s;   /* when the password was set */
+    uint64_t last_login_epoch_s; /* 0: never */
+};
+
+/* Each is one transaction. `number` in `*user` is ignored; `*number` is the one given. ERR_EXISTS:
+ * the name is taken; ERR_STORE. */
+enum err store_add_user(struct store *store, const struct stored_user *user,
+                        uint64_t *number) MUST_CHECK;
+/* Writes all of the user of that number but its name and when it was made. ERR_NOT_FOUND,
+ * ERR_STORE. */
+enum err store_save_user(struct store *store, const struct stored_user *user) MUST_CHECK;
+/* With its sessions and their refresh tokens. ERR_NOT_FOUND, ERR_STORE. */
+enum err store_delete_user(struct store *store, uint64_t number) MUST_CHECK;
+/* Receives one user; must not call the store. Oldest first; stops at the first error. */
+typedef enum err store_user_fn(void *context, const struct stored_user *user);
+enum err store_each_user(struct store *store, store_user_fn *each, void *context) MUST_CHECK;
+
+enum { SESSION_ID_LEN = 22, REFRESH_SHA256_BYTES = 32 };
+
+/* A session: one sign-in and all the tokens that came of it, a family (RFC 9700, 4.14.2). */
+struct stored_session {
+    char id[SESSION_ID_LEN + 1]; /* base64url of 128 random bits */
+    uint64_t user_number;
+    uint64_t created_epoch_s;
+    uint64_t expires_epoch_s; /* of its last refresh token; moves with each refresh */
+    uint64_t revoked_epoch_s; /* 0: live */
+};
+
+/* The session and its first refresh token, of which the SHA-256 is kept. One transaction.
+ * ERR_EXISTS: id or token is there; ERR_STORE. */
+enum err store_add_session(struct store *store, const struct stored_session *session,
+                           const uint8_t refresh_sha256[REFRESH_SHA256_BYTES]) MUST_CHECK;
+/* One refresh token for the next, in one transaction of which among any number at the same time one
+ * wins. `*session` is whose it was, as it is now, whenever OK or ERR_EXISTS is returned. OK: `next`
+ * is the session's, which expires at `expires_epoch_s` from now on. ERR_EXISTS: the token was used
+ * before: the session has been revoked in the same transaction. ERR_DENIED: the session is revoked
+ * or over (`now_epoch_s` >= its end). ERR_NOT_FOUND: no such token. ERR_STORE: nothing changed. */
+enum err store_rotate_refresh(struct store *store, const uint8_t used[REFRESH_SHA256_BYTES],
+                              const uint8_t next[REFRESH_SHA256_BYTES], uint64_t now_epoch_s,
+                              uint64_t expires_epoch_s, struct stored_session *session) MUST_CHECK;
+/* Whose refresh token is this, used or not? ERR_NOT_FOUND, ERR_STORE. */
+enum err store_find_refresh(struct store *store, const uint8_t sha256[REFRESH_SHA256_BYTES],
+                            struct stored_session *session) MUST_CHECK;
+/* ERR_NOT_FOUND when there is no such live session. */
+enum err store_revoke_session(struct store *store, struct slice id,
+                              uint64_t now_epoch_s) MUST_CHECK;
+/* All live sessions of the user but the one of the id `spared` (empty: none is). */
+enum err store_revoke_user_sessions(struct store *store, uint64_t user_number, struct slice spared,
+                                    uint64_t now_epoch_s) MUST_CHECK;
+/* Receives one session; must not call the store. Live ones at `now_epoch_s`, oldest first. */
+typedef enum err store_session_fn(void *context, const struct stored_session *session);
+enum err store_each_session(struct store *store, uint64_t now_epoch_s, store_session_fn *each,
+                            void *context) MUST_CHECK;
+/* Forgets what ended before `before_epoch_s`, with its refresh tokens. */
+enum err store_prune_sessions(struct store *store, uint64_t before_epoch_s) MUST_CHECK;
+
 /* The writer lock: whoever holds it on the data folder is the only writer. */
 struct writer_lock {
     int fd;
