@@ -30,9 +30,14 @@ static enum err set_file(struct load *load, struct slice path)
     return directory.ptr ? OK : ERR_MEMORY;
 }
 
-/* --demo shows the gateway off and must not find a real configuration by chance. Anything but "it
- * is not there" makes a file the one that counts, so that an unreadable one is reported and not
- * passed over. */
+/* Anything else that is wrong with a file makes it the one that counts, so that it is reported and
+ * not passed over. */
+static bool missing(const char *path)
+{
+    return access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+/* --demo shows the gateway off and must not find a real configuration by chance. */
 static enum err choose_file(struct load *load)
 {
     static const char *const places[] = {"sallyport.toml", "/etc/sallyport/sallyport.toml"};
@@ -44,7 +49,7 @@ static enum err choose_file(struct load *load)
     if (variables_find(&environment, "SALLYPORT_CONFIG", &named))
         return set_file(load, named.value);
     for (unsigned i = 0; !arguments->demo && i < COUNT_OF(places); i++)
-        if (access(places[i], F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
+        if (!missing(places[i]))
             return set_file(load, slice_of(places[i]));
     return OK;
 }
@@ -63,15 +68,36 @@ static enum err load_arguments(struct load *load)
     return OK;
 }
 
+static const char **origin_of(struct load *load, const char *path)
+{
+    return &load->object.origins[option_index(option_find(slice_of(path)))];
+}
+
 /* A guarded setup without a file is for people's own tools, which need the larger numbers. */
 static void settle_preset(struct load *load)
 {
     const struct config_arguments *arguments = load->arguments;
-    const char **from = &load->object.origins[option_index(option_find(SLICE("server.preset")))];
+    const char **from = origin_of(load, "server.preset");
     if (*from || load->settings->file || (!arguments->demo && !arguments->upstream_count))
         return;
     load->settings->server.preset = PRESET_AGENTS;
     *from = arguments->demo ? "--demo without a file" : "--upstream without a file";
+}
+
+/* A file of names and passwords alone turns Basic on. The default file of keys counts when it is
+ * there; --demo must not find one by chance. */
+static void settle_credentials(struct load *load)
+{
+    struct settings *settings = load->settings;
+    const char **basic = origin_of(load, "security.basic_enabled");
+    const char **keys_file = origin_of(load, "security.api_keys_file");
+    const struct option *row = option_find(SLICE("security.api_keys_file"));
+    if (!*basic && settings->security.htpasswd_file) {
+        settings->security.basic_enabled = true;
+        *basic = "security.htpasswd_file";
+    }
+    if (!*keys_file && (load->arguments->demo || missing(option_default(row, false))))
+        *keys_file = "default"; /* and stays unset */
 }
 
 static enum err load_all(struct load *load)
@@ -93,6 +119,7 @@ static enum err load_all(struct load *load)
     TRY(load_environment(load));
     TRY(load_arguments(load));
     settle_preset(load);
+    settle_credentials(load);
     TRY(load_defaults(load, load->object, OF_SETTINGS));
     TRY(load_upstreams(load));
     if (!load->broken)

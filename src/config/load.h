@@ -64,10 +64,9 @@ enum err load_file(struct load *load) MUST_CHECK;
 /* load_environment.c */
 enum err load_variables(struct load *load) MUST_CHECK; /* reads .env and the secret files */
 enum err load_environment(struct load *load) MUST_CHECK;
-/* Applies the variables of one option, and of one layer after the other, to an object. `*found` is
- * set when any variable was there. */
-enum err load_option_variables(struct load *load, struct object object, const struct option *option,
-                               bool *found) MUST_CHECK;
+/* Applies the variables of one option, and of one layer after the other, to an object. */
+enum err load_option_variables(struct load *load, struct object object,
+                               const struct option *option) MUST_CHECK;
 
 /* load_upstreams.c: those of the command line and of the environment; names and kinds. */
 enum err load_upstreams(struct load *load) MUST_CHECK;

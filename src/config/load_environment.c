@@ -14,6 +14,12 @@ struct names {
     char own[OPTION_NAME_MAX];
 };
 
+/* What an option was taken from, in one layer. */
+struct taken {
+    const char *origin; /* NULL: this layer says nothing */
+    bool generic;       /* the name is one that other programs use too */
+};
+
 static void names_of(const struct option *option, struct names *names)
 {
     *names = (struct names){0};
@@ -67,7 +73,7 @@ static struct slice switch_value(struct slice value, const char *when_true)
 
 static enum err apply(struct load *load, struct object object, const struct option *option,
                       const struct variables *layer, const struct environment_name *name,
-                      const struct variable *found)
+                      const struct variable *found, struct taken *taken)
 {
     struct source source;
     struct slice value = clean(option, found->value);
@@ -76,6 +82,7 @@ static enum err apply(struct load *load, struct object object, const struct opti
     if (name->when_true)
         value = switch_value(value, name->when_true);
     TRY(source_of(load, layer, name->name, found, &source));
+    *taken = (struct taken){source.origin, name->generic};
     source.unit = name->unit;
     return load_value(load, object, option, value, &source);
 }
@@ -83,7 +90,7 @@ static enum err apply(struct load *load, struct object object, const struct opti
 /* NAME_FILE: the secret is the content of a file. */
 static enum err apply_file(struct load *load, struct object object, const struct option *option,
                            const struct variables *layer, const struct environment_name *name,
-                           bool plain, bool *found)
+                           struct taken *taken)
 {
     char file_name[OPTION_NAME_MAX + 8], path[4096];
     struct variable variable;
@@ -91,8 +98,9 @@ static enum err apply_file(struct load *load, struct object object, const struct
     snprintf(file_name, sizeof file_name, "%s_FILE", name->name);
     if (layer->kind == VARIABLES_SECRETS || !variables_find(layer, file_name, &variable))
         return OK;
-    *found = true;
+    bool plain = taken->origin != NULL;
     TRY(source_of(load, layer, file_name, &variable, &source));
+    *taken = (struct taken){source.origin, name->generic};
     if (plain) {
         faults_add(load->faults, source.file, source.line, file_name,
                    "%s is set as well; only one of them may be", name->name);
@@ -127,7 +135,7 @@ static bool find_half(struct load *load, const struct variables *layer, const ch
 static enum err apply_halves(struct load *load, struct object object, const struct option *option,
                              const struct variables *layer,
                              const struct environment_name *host_name,
-                             const struct environment_name *port_name, bool *found)
+                             const struct environment_name *port_name, struct taken *taken)
 {
     struct variable host = {0}, port = {0};
     struct source source;
@@ -136,7 +144,6 @@ static enum err apply_halves(struct load *load, struct object object, const stru
     bool port_here = variables_find(layer, port_name->name, &port);
     if (!host_here && !port_here)
         return OK;
-    *found = true;
     struct slice address = SLICE("127.0.0.1"), number = SLICE("8080");
     if (find_half(load, layer, host_name->name, &host))
         address = comment_cut(host.value);
@@ -147,50 +154,120 @@ static enum err apply_halves(struct load *load, struct object object, const stru
              SLICE_ARG(number));
     TRY(source_of(load, layer, host_here ? host_name->name : port_name->name,
                   host_here ? &host : &port, &source));
+    taken->origin = source.origin;
     return load_value(load, object, option, slice_of(text), &source);
 }
 
-static enum err apply_layer(struct load *load, struct object object, const struct option *option,
-                            const struct variables *layer, bool *found)
+/* One name in one layer, and its NAME_FILE. */
+static enum err apply_name(struct load *load, struct object object, const struct option *option,
+                           const struct variables *layer, const struct environment_name *name,
+                           struct taken *taken)
 {
-    struct names names;
-    names_of(option, &names);
-    bool here = false;
-    for (unsigned i = 0; i < names.count && !here; i++) {
-        const struct environment_name *name = &names.list[i];
-        struct variable variable;
-        if (name->part == PART_HOST) {
-            TRY(apply_halves(load, object, option, layer, name, name + 1, &here));
-            continue;
-        }
-        if (name->part == PART_PORT)
-            continue;
-        here = variables_find(layer, name->name, &variable);
-        if (here)
-            TRY(apply(load, object, option, layer, name, &variable));
-        if (option->type == OPTION_SECRET)
-            TRY(apply_file(load, object, option, layer, name, here, &here));
-    }
-    *found |= here;
+    struct variable variable;
+    if (variables_find(layer, name->name, &variable))
+        TRY(apply(load, object, option, layer, name, &variable, taken));
+    if (option->type == OPTION_SECRET)
+        TRY(apply_file(load, object, option, layer, name, taken));
     return OK;
 }
 
-enum err load_option_variables(struct load *load, struct object object, const struct option *option,
-                               bool *found)
+static enum err apply_layer(struct load *load, struct object object, const struct option *option,
+                            const struct variables *layer, struct taken *taken)
+{
+    struct names names;
+    names_of(option, &names);
+    for (unsigned i = 0; i < names.count && !taken->origin; i++) {
+        const struct environment_name *name = &names.list[i];
+        if (name->part == PART_HOST)
+            TRY(apply_halves(load, object, option, layer, name, name + 1, taken));
+        else if (name->part == PART_WHOLE && !name->otherwise)
+            TRY(apply_name(load, object, option, layer, name, taken));
+    }
+    return OK;
+}
+
+/* A credential that was meant for some other program would open this gateway. */
+static void announce(struct load *load, const struct option *option, const struct taken *taken)
+{
+    char own[OPTION_NAME_MAX];
+    if (taken->generic && option_own_name(option, own))
+        faults_warn(load->faults, NULL, 0, option->path,
+                    "it comes from %s, a name that other programs use too; %s is ours alone",
+                    taken->origin, own);
+}
+
+enum err load_option_variables(struct load *load, struct object object, const struct option *option)
 {
     const struct variables *layers[] = {&load->secrets, &load->dotenv, &load->environment};
-    for (unsigned i = 0; i < COUNT_OF(layers); i++)
-        TRY(apply_layer(load, object, option, layers[i], found));
+    struct taken last = {0};
+    for (unsigned i = 0; i < COUNT_OF(layers); i++) {
+        struct taken taken = {0};
+        TRY(apply_layer(load, object, option, layers[i], &taken));
+        last = taken.origin ? taken : last;
+    }
+    announce(load, option, &last);
+    return OK;
+}
+
+static bool said(const struct load *load, const struct option *option)
+{
+    return load->object.origins[option_index(option)] != NULL;
+}
+
+static struct secret *secret_at(const struct load *load, const struct option *option)
+{
+    invariant(option && option->type == OPTION_SECRET && option->home == OF_SETTINGS);
+    return (struct secret *)((char *)load->object.base + option->offset);
+}
+
+static bool set_anywhere(const struct load *load, const char *name)
+{
+    struct variable found;
+    return variables_find(&load->environment, name, &found) ||
+           variables_find(&load->dotenv, name, &found) ||
+           variables_find(&load->secrets, name, &found);
+}
+
+/* A name that is for the second of two secrets when something else says the first, as SECRET_KEY is
+ * beside INFERNO_JWT_SECRET. The same secret twice is one. */
+static enum err apply_otherwise(struct load *load, const struct option *first,
+                                const struct environment_name *name)
+{
+    const struct variables *layers[] = {&load->secrets, &load->dotenv, &load->environment};
+    const struct option *second = option_find(slice_of(name->otherwise));
+    const struct option *option = said(load, first) ? second : first;
+    struct secret *secret = secret_at(load, option), *other = secret_at(load, first);
+    struct taken last = {0};
+    if (option == second && said(load, second)) {
+        if (set_anywhere(load, name->name))
+            faults_warn(load->faults, NULL, 0, name->name, "it is not used: %s and %s are both set",
+                        first->path, second->path);
+        return OK;
+    }
+    for (unsigned i = 0; i < COUNT_OF(layers); i++) {
+        struct taken taken = {0};
+        TRY(apply_name(load, load->object, option, layers[i], name, &taken));
+        last = taken.origin ? taken : last;
+    }
+    if (option == second && last.origin && secret_equal(secret, secret_reveal(other))) {
+        secret_finish(secret);
+        load->object.origins[option_index(second)] = NULL;
+        return OK;
+    }
+    announce(load, option, &last);
     return OK;
 }
 
 enum err load_environment(struct load *load)
 {
-    for (unsigned i = 0; i < option_count(); i++) {
-        bool found = false;
+    for (unsigned i = 0; i < option_count(); i++)
         if (option_at(i)->home == OF_SETTINGS)
-            TRY(load_option_variables(load, load->object, option_at(i), &found));
-    }
+            TRY(load_option_variables(load, load->object, option_at(i)));
+    /* Last, when it is known what everything else has said. */
+    for (unsigned i = 0; i < option_count(); i++)
+        for (unsigned n = 0; n < OPTION_NAMES_MAX && option_at(i)->names[n].name; n++)
+            if (option_at(i)->names[n].otherwise)
+                TRY(apply_otherwise(load, option_at(i), &option_at(i)->names[n]));
     return OK;
 }
 

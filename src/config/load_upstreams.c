@@ -65,9 +65,8 @@ static enum err add_variables(struct load *load, struct object object, bool whol
 {
     for (unsigned i = 0; i < option_count(); i++) {
         const struct option *option = option_at(i);
-        bool found = false;
         if (option->home == OF_UPSTREAM && (whole || !object.origins[i]))
-            TRY(load_option_variables(load, object, option, &found));
+            TRY(load_option_variables(load, object, option));
     }
     return OK;
 }

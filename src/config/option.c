@@ -14,6 +14,9 @@
 #define SECONDS (1000 * MS)
 #define HOURS (3600 * SECONDS)
 
+/* Longer is what API keys are for (identity/token.h refuses it). */
+#define TOKEN_DAYS_MAX UINT64_C(31)
+
 #define FIELD(member)                                                                              \
     .offset = offsetof(struct settings, member), .size = sizeof((struct settings *)0)->member
 #define UPSTREAM(member)                                                                           \
@@ -162,6 +165,37 @@ static const struct option options[] = {
      .help = "Ask callers who they are; refused in production when off."},
     {"security.api_key_enabled", .type = OPTION_BOOL, FIELD(security.api_key_enabled),
      .standard = "true", .help = "Accept API keys."},
+    {"security.basic_enabled", .type = OPTION_BOOL, FIELD(security.basic_enabled),
+     .standard = "false",
+     .help = "Accept name and password in every request (Basic); on when there is an htpasswd_file."},
+    {"security.jwt_secret", .type = OPTION_SECRET, FIELD(security.jwt_secret),
+     .names = {{"INFERNO_JWT_SECRET"},
+               {"SECRET_KEY", .generic = true, .otherwise = "security.jwt_secret_retiring"}},
+     .help = "Signs the tokens of those who sign in: 32 bytes or more, random."},
+    {"security.jwt_secret_retiring", .type = OPTION_SECRET, FIELD(security.jwt_secret_retiring),
+     .help = "A second secret that only verifies tokens, during a rotation; SECRET_KEY beside the "
+             "first."},
+    {"security.admin_password", .type = OPTION_SECRET, FIELD(security.admin_password),
+     .names = {{"INFERNO_ADMIN_PASSWORD"}}, .fixed = true,
+     .help = "Password of the admin who is made when there is none; 12 characters or more."},
+    {"security.token_expiry_hours", .type = OPTION_INTEGER, FIELD(security.token_expiry_hours),
+     .standard = "24", .min = 1, .max = TOKEN_DAYS_MAX * 24,
+     .help = "Hours that a token of /api/v1/auth/login is good for."},
+    {"security.access_token_minutes", .type = OPTION_INTEGER, FIELD(security.access_token_minutes),
+     .standard = "30", .min = 1, .max = TOKEN_DAYS_MAX * 24 * 60,
+     .names = {{"ACCESS_TOKEN_EXPIRE_MINUTES"}},
+     .help = "Minutes that a token of /login is good for."},
+    {"security.refresh_token_days", .type = OPTION_INTEGER, FIELD(security.refresh_token_days),
+     .standard = "14", .min = 1, .max = 366, .names = {{"REFRESH_TOKEN_EXPIRE_DAYS"}},
+     .help = "Days that a refresh token is good for."},
+    {"security.api_key", .type = OPTION_SECRET, FIELD(security.api_key),
+     .names = {{"API_KEY", .generic = true}},
+     .help = "One key that callers share: they may list models and use them, streamed too."},
+    {"security.api_keys_file", .type = OPTION_PATH, FIELD(security.api_keys_file),
+     .standard = "ops/api_keys.yaml", .names = {{"API_KEYS_FILE"}},
+     .help = "YAML file of keys and their bcrypt hashes; the default only when it is there."},
+    {"security.htpasswd_file", .type = OPTION_PATH, FIELD(security.htpasswd_file),
+     .help = "File of names and hashed passwords, as htpasswd writes it, for Basic."},
     {"security.min_tls_version", .type = OPTION_CHOICE, FIELD(security.min_tls_version),
      .standard = "1.2", .choices = tls_versions, .help = "The oldest version of TLS for callers."},
     {"security.tls_required", .type = OPTION_BOOL, FIELD(security.tls_required),

@@ -48,6 +48,10 @@ struct environment_name {
     uint64_t unit; /* of a bare number: MAX_BODY_MB counts in 1,048,576; 0 is 1 */
     enum environment_part part;
     const char *when_true; /* the variable is a switch: what its "true" stands for */
+    bool generic;          /* a credential's, and other programs have it too: it is announced */
+    /* Of a secret: the variable is for this option only when nothing else says it, and for that one
+     * otherwise. */
+    const char *otherwise;
 };
 
 enum { OPTION_NAMES_MAX = 4 };

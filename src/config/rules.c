@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "config/load.h"
+#include "config/secret_rules.h"
 
 static const char *origin_file(struct load *load)
 {
@@ -163,11 +164,102 @@ static void check_endpoints(struct load *load)
                            "\"%.200s\" is both allowed and denied", allow->items[i]);
 }
 
+/* A credential of ours that is too easy, whoever presents it. `make` is the command for a better
+ * one. */
+static void check_credential(struct load *load, const char *path, const struct secret *secret,
+                             const char *(*fault)(struct slice), const char *make)
+{
+    const char *why = secret_empty(secret) ? NULL : fault(secret_reveal(secret));
+    if (why)
+        faults_add(load->faults, origin_file(load), 0, path, "it %s; this makes one: %s (%s)", why,
+                   make, origin(load, path));
+}
+
 static void check_sign_in(struct load *load)
 {
-    if (load->settings->security.auth_enabled && !load->settings->security.api_key_enabled)
+    const struct settings *settings = load->settings;
+    check_credential(load, "security.jwt_secret", &settings->security.jwt_secret,
+                     token_secret_fault, "openssl rand -base64 48");
+    check_credential(load, "security.jwt_secret_retiring", &settings->security.jwt_secret_retiring,
+                     token_secret_fault, "openssl rand -base64 48");
+    check_credential(load, "security.admin_password", &settings->security.admin_password,
+                     admin_password_fault, "openssl rand -base64 16");
+    if (!settings_has_sign_in(settings) && !secret_empty(&settings->security.jwt_secret_retiring))
+        faults_add(load->faults, origin_file(load), 0, "security.jwt_secret",
+                   "security.jwt_secret_retiring only verifies: set the secret that signs too (%s)",
+                   origin(load, "security.jwt_secret_retiring"));
+    if (settings->security.auth_enabled && !settings->security.api_key_enabled &&
+        !settings_has_sign_in(settings) && !settings->security.htpasswd_file)
         faults_warn(load->faults, origin_file(load), 0, "security.api_key_enabled",
                     "API keys are off, so that nobody can prove who they are");
+}
+
+/* A field of a request carries it in no other form than visible ASCII. */
+static bool sendable(struct slice key)
+{
+    for (size_t i = 0; i < key.len; i++)
+        if (key.ptr[i] <= ' ' || key.ptr[i] >= 0x7f)
+            return false;
+    return true;
+}
+
+/* Whoever calls knows the shared key, and must not be able to sign tokens or be the admin by it. */
+static void check_shared_key_alone(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    const struct {
+        const char *path;
+        const struct secret *secret;
+    } others[] = {
+        {"security.jwt_secret",          &settings->security.jwt_secret         },
+        {"security.jwt_secret_retiring", &settings->security.jwt_secret_retiring},
+        {"security.admin_password",      &settings->security.admin_password     },
+    };
+    struct slice key = secret_reveal(&settings->security.api_key);
+    for (unsigned i = 0; i < COUNT_OF(others); i++)
+        if (secret_equal(others[i].secret, key))
+            faults_add(load->faults, origin_file(load), 0, "security.api_key",
+                       "it is %s too, which callers must not know: take another key (%s)",
+                       others[i].path, origin(load, "security.api_key"));
+}
+
+static void check_shared_key(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    struct slice key = secret_reveal(&settings->security.api_key);
+    const char *from = origin(load, "security.api_key");
+    const char *why = key.len ? shared_key_fault(key) : NULL;
+    if (why && settings->server.environment == ENVIRONMENT_PRODUCTION)
+        faults_add(load->faults, origin_file(load), 0, "security.api_key",
+                   "it %s; this makes one: openssl rand -base64 48 (%s)", why, from);
+    else if (why)
+        faults_warn(load->faults, origin_file(load), 0, "security.api_key",
+                    "it %s, and is refused in production; this makes one: openssl rand -base64 48 "
+                    "(%s)",
+                    why, from);
+    if (!sendable(key))
+        faults_add(load->faults, origin_file(load), 0, "security.api_key",
+                   "no caller can send it: only visible ASCII characters, without spaces (%s)",
+                   from);
+    check_shared_key_alone(load);
+}
+
+static void check_readable(struct load *load, const char *path, const char *file)
+{
+    if (file && access(file, R_OK) != 0)
+        faults_add(load->faults, origin_file(load), 0, path, "%.200s cannot be read: %s (%s)", file,
+                   strerror(errno), origin(load, path));
+}
+
+static void check_credential_files(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    check_readable(load, "security.api_keys_file", settings->security.api_keys_file);
+    check_readable(load, "security.htpasswd_file", settings->security.htpasswd_file);
+    if (settings->security.htpasswd_file && !settings->security.basic_enabled)
+        faults_warn(load->faults, origin_file(load), 0, "security.htpasswd_file",
+                    "it is not used: security.basic_enabled is false (%s)",
+                    origin(load, "security.basic_enabled"));
 }
 
 static void check_access_logs(struct load *load)
@@ -220,8 +312,13 @@ static void check_upstreams(struct load *load)
 }
 
 static void (*const rules[])(struct load *) = {
-    check_production, check_tls_use, check_certificates, check_acme,  check_any,       check_sizes,
-    check_endpoints,  check_sign_in, check_access_logs,  check_audit, check_upstreams,
+    check_production,   check_tls_use,
+    check_certificates, check_acme,
+    check_any,          check_sizes,
+    check_endpoints,    check_sign_in,
+    check_shared_key,   check_credential_files,
+    check_access_logs,  check_audit,
+    check_upstreams,
 };
 
 void rules_check(struct load *load)

@@ -15,6 +15,10 @@ void settings_unref(struct settings *settings)
         return;
     for (unsigned i = 0; i < settings->upstream_count; i++)
         secret_finish(&settings->upstreams[i].api_key);
+    secret_finish(&settings->security.jwt_secret);
+    secret_finish(&settings->security.jwt_secret_retiring);
+    secret_finish(&settings->security.admin_password);
+    secret_finish(&settings->security.api_key);
     arena_finish(&settings->arena);
     free(settings);
 }
@@ -33,6 +37,18 @@ bool settings_any_tls(const struct settings *settings)
         if (settings_listen_tls(settings, i))
             return true;
     return false;
+}
+
+bool settings_has_sign_in(const struct settings *settings)
+{
+    return !secret_empty(&settings->security.jwt_secret);
+}
+
+bool settings_has_credentials(const struct settings *settings)
+{
+    return settings_has_sign_in(settings) || !secret_empty(&settings->security.admin_password) ||
+           !secret_empty(&settings->security.api_key) || settings->security.api_keys_file ||
+           settings->security.htpasswd_file;
 }
 
 const char *upstream_kind_name(enum upstream_kind kind)

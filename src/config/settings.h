@@ -84,7 +84,14 @@ struct settings {
     } server;
     struct {
         bool auth_enabled;
-        bool api_key_enabled;
+        bool api_key_enabled, basic_enabled;
+        struct secret jwt_secret;          /* signs tokens; empty: nobody can sign in */
+        struct secret jwt_secret_retiring; /* only verifies them; mostly empty */
+        struct secret admin_password;      /* of the first admin; empty: none is made */
+        uint64_t token_expiry_hours, access_token_minutes, refresh_token_days;
+        struct secret api_key; /* the one that callers share; empty: none */
+        char *api_keys_file;   /* paths; NULL: none */
+        char *htpasswd_file;
         enum tls_version min_tls_version;
         bool tls_required;
     } security;
@@ -128,5 +135,10 @@ void settings_unref(struct settings *settings); /* NULL is fine */
 /* Is TLS spoken on address `i` of server.listen? On any of them? */
 bool settings_listen_tls(const struct settings *settings, unsigned i);
 bool settings_any_tls(const struct settings *settings);
+
+/* Can people sign in by name and password, and be given tokens? */
+bool settings_has_sign_in(const struct settings *settings);
+/* Is there any credential besides the keys of the store: secret, password, shared key or a file? */
+bool settings_has_credentials(const struct settings *settings);
 
 #endif

@@ -4,11 +4,9 @@
 #define IDENTITY_TOKEN_KEYS_H
 
 #include "base/secret.h"
+#include "config/secret_rules.h"
 
-enum {
-    TOKEN_MAC_BYTES = 32,
-    TOKEN_SECRET_BYTES_MIN = 32, /* RFC 7518, section 3.2: no shorter than the hash */
-};
+enum { TOKEN_MAC_BYTES = 32 };
 
 /* Immutable between init and finish, and then read by any thread. All zero: can neither sign nor
  * verify. */
@@ -31,10 +29,5 @@ enum err token_keys_sign(const struct token_keys *keys, struct slice text,
  * ERR_MEMORY: it could not be judged. */
 enum err token_keys_verify(const struct token_keys *keys, struct slice text,
                            const uint8_t mac[TOKEN_MAC_BYTES]) MUST_CHECK;
-
-/* Why nobody should sign tokens with this secret, as the end of a sentence ("must be ..."), or
- * NULL: too short, a sample of some documentation, or too regular to be random. For the start; not
- * for the hot path. What passes may be a bad secret still. */
-const char *token_secret_fault(struct slice secret);
 
 #endif

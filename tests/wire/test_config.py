@@ -39,6 +39,32 @@ WRONG = {
     "an environment that is none": ("[server]\nenvironment = \"prod\"\n", 2, ["production"]),
     "no auth in production": ("[server]\nenvironment = \"production\"\n[security]\nauth_enabled = false\n",
                               None, ["auth_enabled"]),
+    "a token that lives too long": ("[security]\ntoken_expiry_hours = 745\n", 2,
+                                    ["security.token_expiry_hours", "744"]),
+    "a file of keys that is not there": ("[security]\napi_keys_file = \"gone.yaml\"\n", None,
+                                         ["security.api_keys_file", "gone.yaml"]),
+}
+
+SIGNING = "Hq7wZ2nKx9Vb4Tm1Rd8Yc5Lf3Gs6Pj0A"
+RETIRING = "uE3kXv8Nq1Wz6Bt9Mh4Cy7Dr2Fp5Lg0S"
+
+# Credentials of the environment that no start takes: variables, and what must be said.
+WEAK = {
+    "001's JWT secret": ({"INFERNO_JWT_SECRET": "your-secure-random-secret-at-least-32-chars"},
+                         ["security.jwt_secret", "of your own", "openssl rand", "INFERNO_JWT_SECRET"]),
+    "a short JWT secret": ({"INFERNO_JWT_SECRET": SIGNING[:31]}, ["security.jwt_secret", "32 bytes"]),
+    "002's secret key": ({"SECRET_KEY": "change-me-in-production"}, ["security.jwt_secret", "SECRET_KEY"]),
+    "002's sample file": ({"SECRET_KEY": "change-me-to-a-secure-random-string"}, ["security.jwt_secret"]),
+    "a short secret that only verifies": ({"INFERNO_JWT_SECRET": SIGNING, "SECRET_KEY": RETIRING[:31]},
+                                          ["security.jwt_secret_retiring", "32 bytes", "SECRET_KEY"]),
+    "001's admin password": ({"INFERNO_ADMIN_PASSWORD": "your-secure-admin-password"},
+                             ["security.admin_password", "of your own"]),
+    "a short admin password": ({"INFERNO_ADMIN_PASSWORD": "eleven chrs"},
+                               ["security.admin_password", "12 characters"]),
+    "003's key in production": ({"API_KEY": "your-secret-key", "ENVIRONMENT": "production",
+                                 "TRUST_PROXY_HEADERS": "true"}, ["security.api_key", "of your own"]),
+    "a shared key that signs tokens": ({"API_KEY": SIGNING, "INFERNO_JWT_SECRET": SIGNING},
+                                       ["security.api_key", "security.jwt_secret too"]),
 }
 
 
@@ -72,6 +98,37 @@ class Config(unittest.TestCase, metaclass=RowsType):
     def wrong_file(self, text, line, words):
         self.assert_wrong(self.check(text=text), line, words)
 
+    @rows(WEAK)
+    def weak_credential(self, variables, words):
+        self.file.write_text(GOOD)
+        for done in (self.check(**variables), self.run_binary("serve", "--config", self.file, **variables)):
+            self.assert_wrong(done, None, words)
+            for value in variables.values():
+                if value not in ("production", "true"):
+                    self.assertNotIn(value, done.stderr)
+
+    def test_secret_key_verifies_beside_another_secret_and_signs_alone(self):
+        done = self.check("--effective", text=GOOD, INFERNO_JWT_SECRET=SIGNING, SECRET_KEY=RETIRING)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r'(?m)^jwt_secret = "\*+" +# environment INFERNO_JWT_SECRET$')
+        self.assertRegex(done.stdout, r'(?m)^jwt_secret_retiring = "\*+" +# environment SECRET_KEY$')
+        done = self.check("--effective", SECRET_KEY=RETIRING)
+        self.assertRegex(done.stdout, r'(?m)^jwt_secret = "\*+" +# environment SECRET_KEY$')
+        self.assertRegex(done.stdout, r"(?m)^# jwt_secret_retiring +# not set$")
+
+    def test_credentials_of_generic_names_are_announced(self):
+        done = self.check(text=GOOD, API_KEY="3f9c1a7e5d8b2460", SECRET_KEY=SIGNING)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("security.api_key: warning: it comes from environment API_KEY", done.stderr)
+        self.assertIn("security.jwt_secret: warning: it comes from environment SECRET_KEY", done.stderr)
+        done = self.check(INFERNO_JWT_SECRET=SIGNING, SALLYPORT_SECURITY_API_KEY="3f9c1a7e5d8b2460")
+        self.assertNotIn("other programs", done.stderr)
+
+    def test_003s_key_is_warned_about_outside_production(self):
+        done = self.check(text=GOOD, API_KEY="your-secret-key")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"security\.api_key: warning: .* refused in production")
+
     def test_serve_refuses_what_check_refuses(self):
         self.file.write_text("[server]\nlisen = []\n")
         self.assert_wrong(self.run_binary("serve", "--config", self.file), 2, ["server.listen"])
@@ -104,7 +161,10 @@ class Config(unittest.TestCase, metaclass=RowsType):
 
     def test_a_secret_is_masked_wherever_the_value_is_shown(self):
         text = GOOD + ('[[upstream]]\nname = "a"\nkind = "openai"\nurl = "http://localhost:1"\n'
-                       'api_key = "canary-51d0c2a7"\n')
+                       'api_key = "canary-51d0c2a7"\n[security]\n'
+                       'jwt_secret = "canary-51d0c2a7 signs what is here"\n'
+                       'jwt_secret_retiring = "canary-51d0c2a7 verifies what was"\n'
+                       'admin_password = "canary-51d0c2a7 too"\napi_key = "canary-51d0c2a7-shared"\n')
         for arguments in (["--effective"], ["--effective", "--json"]):
             done = self.check(*arguments, text=text)
             self.assertEqual(done.returncode, 0, done.stderr)

@@ -67,6 +67,26 @@ static void every_row_is_whole(void **state)
     }
 }
 
+/* A name that may mean another secret, and a name that is announced, are names of secrets. */
+static void names_of_secrets_say_so(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < option_count(); i++)
+        for (unsigned n = 0; n < OPTION_NAMES_MAX && option_at(i)->names[n].name; n++) {
+            const struct environment_name *name = &option_at(i)->names[n];
+            const struct option *other = option_find(slice_of(name->otherwise));
+            assert_true(!name->generic || option_at(i)->type == OPTION_SECRET);
+            if (!name->otherwise)
+                continue;
+            assert_non_null(other);
+            assert_int_equal(other->type, OPTION_SECRET);
+            assert_int_equal(option_at(i)->type, OPTION_SECRET);
+            assert_int_equal(option_at(i)->home, OF_SETTINGS);
+            assert_int_equal(other->home, OF_SETTINGS);
+            assert_ptr_not_equal(other, option_at(i));
+        }
+}
+
 /* Prints what a default came to and reads it back: both ways must agree, and stay in range. */
 static void check_default(const struct option *option, const char *text)
 {
@@ -228,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_variable_means_one_option),
         cmocka_unit_test(every_row_is_whole),
+        cmocka_unit_test(names_of_secrets_say_so),
         cmocka_unit_test(every_default_is_a_value_of_its_option),
         cmocka_unit_test(numbers_outside_their_range_are_refused),
         cmocka_unit_test(values_are_read_with_their_units),

@@ -12,7 +12,10 @@ static void effective_values_never_hold_a_secret(void **state)
     write_file("secret", canary);
     load_text(&loading,
               UPSTREAM "api_key = \"c4nary\"\n" UPSTREAM "api_key = \"${ENV:K}\"\n" UPSTREAM
-                       "api_key = \"${FILE:secret}\"\n",
+                       "api_key = \"${FILE:secret}\"\n[security]\n"
+                       "jwt_secret = \"c4nary-1-that-is-long-enough-to-sign\"\n"
+                       "jwt_secret_retiring = \"c4nary-2-that-is-long-enough-to-sign\"\n"
+                       "admin_password = \"c4nary-is-mine\"\napi_key = \"c4nary-of-them-all\"\n",
               VARIABLES("K=c4nary"));
     assert_int_equal(loading.err, OK);
     for (int json = 0; json < 2; json++) {
@@ -39,6 +42,10 @@ static void faults_never_hold_a_secret(void **state)
         UPSTREAM "api_key = 'c4nary\n",
         UPSTREAM "api_key = \"c4nary\\q\"\n",
         UPSTREAM "api_key = \"c4nary\"c4nary\n",
+        "[security]\njwt_secret = \"c4nary\"\n",
+        "[security]\njwt_secret_retiring = \"c4nary\"\n",
+        "[security]\nadmin_password = \"c4nary\"\n",
+        "[security]\napi_key = \"c4nary \"\n",
     };
     for (unsigned i = 0; i < COUNT_OF(bad); i++) {
         struct loading loading;
