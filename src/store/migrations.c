@@ -25,6 +25,36 @@ static const struct migration migrations[] = {
         ") STRICT;"
         "PRAGMA application_id = 1396788313;" /* STORE_APPLICATION_ID */
         "PRAGMA user_version = 1;"},
+    /* Accounts, their sessions, and the SHA-256 of every refresh token that these ever had: one that
+     * comes again must be known again. The number of a user stands in tokens and logs that outlive
+     * it, so AUTOINCREMENT keeps it from the next one. An empty password is none and is not kept.
+     * The index by the time of making has the list in its order without a sort. */
+    {2, "CREATE TABLE users ("
+        "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
+        "  name TEXT NOT NULL UNIQUE CHECK (length(name) > 0),"
+        "  password TEXT NOT NULL CHECK (length(password) > 0),"
+        "  role TEXT NOT NULL CHECK (role IN ('admin', 'user', 'service', 'guest')),"
+        "  disabled INTEGER NOT NULL CHECK (disabled IN (0, 1)),"
+        "  created_epoch_s INTEGER NOT NULL CHECK (created_epoch_s >= 0),"
+        "  password_epoch_s INTEGER NOT NULL CHECK (password_epoch_s >= 0),"
+        "  last_login_epoch_s INTEGER NOT NULL CHECK (last_login_epoch_s >= 0)"
+        ") STRICT;"
+        "CREATE TABLE sessions ("
+        "  id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 22),"
+        "  user_number INTEGER NOT NULL REFERENCES users (number) ON DELETE CASCADE,"
+        "  created_epoch_s INTEGER NOT NULL CHECK (created_epoch_s >= 0),"
+        "  expires_epoch_s INTEGER NOT NULL CHECK (expires_epoch_s >= 0),"
+        "  revoked_epoch_s INTEGER NOT NULL CHECK (revoked_epoch_s >= 0)"
+        ") STRICT, WITHOUT ROWID;"
+        "CREATE INDEX sessions_by_user ON sessions (user_number);"
+        "CREATE INDEX sessions_by_creation ON sessions (created_epoch_s);"
+        "CREATE TABLE refresh_tokens ("
+        "  sha256 BLOB NOT NULL PRIMARY KEY CHECK (length(sha256) = 32),"
+        "  session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,"
+        "  used_epoch_s INTEGER NOT NULL CHECK (used_epoch_s >= 0)"
+        ") STRICT, WITHOUT ROWID;"
+        "CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);"
+        "PRAGMA user_version = 2;"},
     {0, NULL},
 };
 // clang-format on

@@ -92,7 +92,10 @@ static enum err harden(const struct opening *o)
         if (sqlite3_db_config(o->db, options[i].option, options[i].value, NULL) != SQLITE_OK)
             return refuse_sql(o, "SQLite lacks a safety option that is needed");
     sqlite3_busy_timeout(o->db, BUSY_TIMEOUT_MS);
-    if (!run_sql(o, "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL;"))
+    /* What SQLite has to put aside stays in memory: a file for it would be made in a folder that is
+     * not ours, and a disk that is full there would refuse changes here. */
+    if (!run_sql(o, "PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL;"
+                    "PRAGMA temp_store = MEMORY;"))
         return refuse_sql(o, "the database cannot be set up");
     return OK;
 }

@@ -5,6 +5,7 @@
 
 #include <ftw.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,31 @@ static inline struct store *open_good(const struct place *place)
     assert_int_equal(err, OK);
     assert_int_equal(faults.count, 0);
     return store;
+}
+
+/* Opening fails, and the sentence has `word` in it. */
+static inline void assert_refused(const struct place *place, const char *word)
+{
+    struct store *store = NULL;
+    AUTO(faults) faults = {0};
+    assert_int_equal(store_open(place->path, &store, &faults), ERR_STORE);
+    assert_null(store);
+    assert_int_equal(faults.errors, 1);
+    if (!strstr(faults.list[0].sentence, word))
+        print_message("said: %s\n", faults.list[0].sentence);
+    assert_non_null(strstr(faults.list[0].sentence, word));
+}
+
+/* As somebody does who edits the file by hand: nothing is enforced but the columns' types. */
+static inline void run_sql(const struct place *place, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(place->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA ignore_check_constraints = ON", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    chmod(place->path, 0600);
 }
 
 static inline struct stored_key sample(const char *id, unsigned char digest)

@@ -1,6 +1,6 @@
 /* A disk that fails under an open store: what was refused is not there, not even after a crash,
  * what follows goes to a database that was opened anew, and reading goes on. */
-#include "place.h"
+#include "accounts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -94,7 +94,7 @@ static void copy_file(const char *from, const char *to)
 }
 
 /* What a process would find that came after this one had been killed. */
-static unsigned keys_after_a_crash(const struct place *place)
+static struct store *open_after_a_crash(const struct place *place)
 {
     struct place copy;
     char from[128], to[128];
@@ -104,11 +104,14 @@ static unsigned keys_after_a_crash(const struct place *place)
     snprintf(from, sizeof from, "%s-wal", place->path);
     snprintf(to, sizeof to, "%s-wal", copy.path);
     copy_file(from, to);
-    struct store *store = open_good(&copy);
+    return open_good(&copy);
+}
+
+static unsigned keys_after_a_crash(const struct place *place)
+{
+    struct store *store = open_after_a_crash(place);
     unsigned count = count_keys(store);
     store_close(store);
-    unlink(copy.path);
-    unlink(to);
     return count;
 }
 
@@ -155,6 +158,30 @@ static void a_revocation_whose_fsync_fails_is_not_made(void **state)
     seen = (struct seen){0};
     assert_int_equal(store_each_key(store, note, &seen), OK);
     assert_int_equal(seen.revoked[0], 6);
+    store_close(store);
+}
+
+/* The user keeps the token that it has, and gets no next one that a crash would take away. */
+static void a_rotation_whose_fsync_fails_is_not_made(void **state)
+{
+    const struct place *place = *state;
+    struct store *store = open_good(place), *after;
+    struct stored_session session;
+    add_session(store, 'A', add_user(store, "anna"), 1);
+    fail_sync(0, 1);
+    assert_int_equal(rotate(store, 1, 2, CREATED), ERR_STORE);
+    after = open_after_a_crash(place);
+    assert_int_equal(store_find_refresh(after, token_of(2).sha256, &session), ERR_NOT_FOUND);
+    assert_int_equal(rotate(after, 1, 2, CREATED), OK);
+    store_close(after);
+    assert_int_equal(rotate(store, 1, 2, CREATED), OK);
+    fail_sync(0, 1);
+    assert_int_equal(rotate(store, 1, 3, CREATED), ERR_STORE);
+    assert_int_equal(session_of(store, 2).revoked_epoch_s, 0);
+    assert_int_equal(rotate(store, 1, 3, CREATED), ERR_EXISTS);
+    after = open_after_a_crash(place);
+    assert_int_equal(session_of(after, 2).revoked_epoch_s, CREATED);
+    store_close(after);
     store_close(store);
 }
 
@@ -253,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_PLACE(a_change_whose_fsync_fails_is_not_made),
         IN_PLACE(a_revocation_whose_fsync_fails_is_not_made),
+        IN_PLACE(a_rotation_whose_fsync_fails_is_not_made),
         IN_PLACE(while_every_fsync_fails_nothing_changes_and_reading_goes_on),
         IN_PLACE(a_checkpoint_that_fails_is_noticed),
         IN_PLACE(only_the_same_file_is_opened_anew),

@@ -3,23 +3,9 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/resource.h>
 
 #include "store/migrations.h"
-
-/* Opening fails, and the sentence has `word` in it. */
-static void assert_refused(const struct place *place, const char *word)
-{
-    struct store *store = NULL;
-    AUTO(faults) faults = {0};
-    assert_int_equal(store_open(place->path, &store, &faults), ERR_STORE);
-    assert_null(store);
-    assert_int_equal(faults.errors, 1);
-    if (!strstr(faults.list[0].sentence, word))
-        print_message("said: %s\n", faults.list[0].sentence);
-    assert_non_null(strstr(faults.list[0].sentence, word));
-}
 
 static void keys_survive_reopening_with_every_field(void **state)
 {
@@ -151,15 +137,6 @@ static void the_file_is_private_and_nothing_is_left_beside_it(void **state)
     store_close(store);
     snprintf(wal, sizeof wal, "%s.new", place->path);
     assert_int_equal(stat(wal, &st), -1);
-}
-
-static void run_sql(const struct place *place, const char *sql)
-{
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(place->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-    chmod(place->path, 0600);
 }
 
 static void a_newer_database_is_refused(void **state)
