@@ -22,8 +22,8 @@ static void block_destroy(struct block *block)
 #else
 static struct block *block_create(void)
 {
-    void *pages = mmap(NULL, BLOCK_PAGES_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *pages =
+        mmap(NULL, BLOCK_PAGES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return pages == MAP_FAILED ? NULL : pages;
 }
 
@@ -65,10 +65,10 @@ bool block_pool_tidy(struct block_pool *pool)
 static enum err add_block(struct body *body, struct block_pool *pool)
 {
     struct block_budget *budget = pool->budget;
-    if (atomic_fetch_add_explicit(&budget->used_bytes, BLOCK_BYTES, memory_order_relaxed) +
-            BLOCK_BYTES >
+    if (atomic_fetch_add_explicit(&budget->used_bytes, BLOCK_PAGES_BYTES, memory_order_relaxed) +
+            BLOCK_PAGES_BYTES >
         budget->max_bytes) {
-        atomic_fetch_sub_explicit(&budget->used_bytes, BLOCK_BYTES, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&budget->used_bytes, BLOCK_PAGES_BYTES, memory_order_relaxed);
         return ERR_LIMIT;
     }
     struct block *block = pool->free;
@@ -77,7 +77,7 @@ static enum err add_block(struct body *body, struct block_pool *pool)
         if (--pool->free_count < pool->spare)
             pool->spare = pool->free_count;
     } else if (!(block = block_create())) {
-        atomic_fetch_sub_explicit(&budget->used_bytes, BLOCK_BYTES, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&budget->used_bytes, BLOCK_PAGES_BYTES, memory_order_relaxed);
         return ERR_MEMORY;
     }
     block->next = NULL;
@@ -143,7 +143,8 @@ static void release_chain(struct block *block, struct block_pool *pool)
 {
     for (struct block *next; block; block = next) {
         next = block->next;
-        atomic_fetch_sub_explicit(&pool->budget->used_bytes, BLOCK_BYTES, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&pool->budget->used_bytes, BLOCK_PAGES_BYTES,
+                                  memory_order_relaxed);
         if (pool->free_count < BLOCKS_KEPT) {
             block->next = pool->free;
             pool->free = block;

@@ -21,7 +21,7 @@ struct block {
     char bytes[BLOCK_BYTES];
 };
 
-/* Shared by all loops. */
+/* Shared by all loops; a block counts with BLOCK_PAGES_BYTES. */
 struct block_budget {
     atomic_size_t used_bytes;
     size_t max_bytes;

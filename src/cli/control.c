@@ -22,8 +22,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "api/verb.h"
 #include "base/clock.h"
-#include "cli/key_verbs.h"
 
 enum {
     LINE_MAX_BYTES = VERB_LINE_MAX,
@@ -146,14 +146,15 @@ static bool peer_uid(int fd, uid_t *uid)
 static json_t *answer(struct control_server *server, enum err received, size_t len)
 {
     if (received == ERR_LIMIT)
-        return verb_refusal("usage", "a request has at most %d bytes", LINE_MAX_BYTES);
+        return verb_refusal("usage", NULL, "a request has at most %d bytes", LINE_MAX_BYTES);
     if (received != OK)
-        return verb_refusal("usage", "a request is one JSON object on one line");
+        return verb_refusal("usage", NULL, "a request is one JSON object on one line");
     json_error_t wrong;
     json_t *request = json_loadb(server->line, len, JSON_REJECT_DUPLICATES, &wrong);
-    json_t *response = json_is_object(request)
-                           ? verb_run(&server->desk, request)
-                           : verb_refusal("usage", "a request is one JSON object on one line");
+    json_t *response =
+        json_is_object(request)
+            ? verb_run(&server->desk, &local_caller, request)
+            : verb_refusal("usage", NULL, "a request is one JSON object on one line");
     json_decref(request);
     return response;
 }

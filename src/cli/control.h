@@ -1,5 +1,5 @@
 /* The control socket: how a command reaches the gateway that is the writer. DIRECTORY/control.sock,
- * mode 0600; one JSON object on one line each way, of at most 64 KiB (cli/key_verbs.h has the
+ * mode 0600; one JSON object on one line each way, of at most 64 KiB (api/verb.h has the
  * verbs). */
 #ifndef CLI_CONTROL_H
 #define CLI_CONTROL_H

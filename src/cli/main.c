@@ -10,6 +10,7 @@
 #include "cli/hash_password.h"
 #include "cli/key.h"
 #include "cli/serve.h"
+#include "cli/user.h"
 #include "cli/version.h"
 
 static const struct command {
@@ -20,6 +21,7 @@ static const struct command {
     {"serve",         command_serve,         "run the gateway"                                  },
     {"check",         command_check,         "validate the configuration; show effective values"},
     {"key",           command_key,           "create, list, show and revoke API keys"           },
+    {"user",          command_user,          "make and change accounts that sign in"            },
     {"audit",         command_audit,         "show and prove the audit log"                     },
     {"hash-password", command_hash_password, "hash a password for a file"                       },
     {"version",       command_version,       "print version, build and linked libraries"        },

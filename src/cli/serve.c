@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 #include "api/routes.h"
+#include "api/verb.h"
 #include "base/clock.h"
 #include "cli/control.h"
-#include "cli/key_verbs.h"
+#include "cli/first_start.h"
 #include "cli/writer.h"
 #include "gateway/gateway.h"
 #include "identity/keys.h"
@@ -55,7 +56,9 @@ struct server {
     struct writer_lock lock;
     struct store *store;
     struct keyring *keyring;
+    struct accounts *accounts;
     struct audit *audit;
+    struct desk desk; /* for the native API and for commands */
     struct recorder *recorder;
     struct gateway *gateway;
     struct control_server *control;
@@ -181,6 +184,9 @@ static void do_chores(void *context)
 {
     struct server *server = context;
     save_uses(server);
+    if (accounts_prune(server->accounts, server->store, clock_wall_us() / SECOND_US) != OK)
+        log_error(
+            "old sessions could not be removed from the store; it is tried again in a minute");
     if (server->audit && audit_tick(server->audit, clock_now_us()) != OK)
         log_error("the audit log could not be written; it is tried again in a minute");
 }
@@ -225,9 +231,22 @@ static void leave(void *context)
     writer_lock_release(&server->lock);
 }
 
+static enum err load_settings(struct server *server, struct faults *faults)
+{
+    bool made;
+    TRY(config_load(&server->arguments, &server->settings, faults));
+    TRY(make_first_secrets(server->settings, &made, faults));
+    if (!made)
+        return OK;
+    settings_unref(server->settings);
+    server->settings = NULL;
+    faults_finish(faults); /* what was a warning will be one again */
+    return config_load(&server->arguments, &server->settings, faults);
+}
+
 static enum err make(struct server *server, struct faults *faults)
 {
-    TRY(config_load(&server->arguments, &server->settings, faults));
+    TRY(load_settings(server, faults));
     struct settings *settings = server->settings;
     TRY(open_store(server, faults));
     TRY(writer_open_audit(settings, &server->audit, faults));
@@ -235,11 +254,21 @@ static enum err make(struct server *server, struct faults *faults)
     if (!server->keyring)
         return ERR_MEMORY;
     TRY(keyring_load(server->keyring, server->store));
+    server->accounts = accounts_create(gateway_grace, &server->gateway);
+    if (!server->accounts)
+        return ERR_MEMORY;
+    /* Found now, but said beside whatever else is wrong. */
+    enum err closed = check_credentials(settings, keyring_count(server->keyring), faults);
+    TRY(accounts_load(server->accounts, server->store, clock_wall_us() / SECOND_US));
+    server->desk = (struct desk){server->store, server->keyring, server->accounts, server->audit};
+    TRY(make_first_admin(settings, &server->desk, faults));
     TRY(recorder_create(settings, gateway_worker_count(settings), &server->recorder));
     struct gateway_parts parts = {
         .settings = settings,
         .arguments = &server->arguments,
         .keyring = server->keyring,
+        .accounts = server->accounts,
+        .desk = &server->desk,
         .recorder = server->recorder,
         .connections_max = connections_possible(settings, faults),
         .routes = api_routes(),
@@ -252,7 +281,8 @@ static enum err make(struct server *server, struct faults *faults)
         .inherited = &server->inherited,
         .leave = leave,
     };
-    return gateway_create(&parts, &server->gateway, faults);
+    TRY(gateway_create(&parts, &server->gateway, faults));
+    return closed;
 }
 
 static void take_apart(struct server *server)
@@ -264,6 +294,7 @@ static void take_apart(struct server *server)
         save_uses(server);
     recorder_destroy(server->recorder);
     keyring_destroy(server->keyring);
+    accounts_destroy(server->accounts);
     close_audit(server);
     store_close(server->store);
     writer_lock_release(&server->lock);
@@ -356,8 +387,7 @@ int command_serve(int argc, char **argv)
     if (!err)
         err = gateway_start(server.gateway);
     if (!err) { /* after the workers: a revoke waits for all of them */
-        struct desk desk = {server.store, server.keyring, server.audit};
-        server.control = control_serve(server.settings->store.directory, &desk);
+        server.control = control_serve(server.settings->store.directory, &server.desk);
         err = server.control ? OK : ERR_IO;
         if (!server.control)
             fprintf(stderr, "sallyport: cannot open the control socket in %s: %s\n",

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/verb.h"
 #include "base/clock.h"
 #include "cli/control.h"
-#include "cli/key_verbs.h"
 
 enum { PATIENCE_MS = 5000, PAUSE_MS = 50 };
 
@@ -105,10 +105,13 @@ enum err writer_open(struct writer *writer, const struct settings *settings, str
         err = store_open(settings->store.path, &writer->store, faults);
         if (err == OK)
             err = writer_open_audit(settings, &writer->audit, faults);
-        /* Left empty: nobody signs in here, and the store keeps ids and secrets unique. */
+        /* Left empty: nobody asks with a key here, and the store keeps ids and secrets unique. */
         writer->keyring = keyring_create(NULL, NULL);
-        if (err == OK && !writer->keyring)
+        writer->accounts = accounts_create(NULL, NULL);
+        if (err == OK && !(writer->keyring && writer->accounts))
             err = ERR_MEMORY;
+        if (err == OK)
+            err = accounts_load(writer->accounts, writer->store, clock_wall_us() / SECOND_US);
     }
     if (err != OK)
         writer_finish(writer);
@@ -122,8 +125,8 @@ enum err writer_run(struct writer *writer, const json_t *request, json_t **respo
         enum err err = control_call(writer->directory, request, response);
         return err == OK ? OK : explain(faults, writer->directory, err);
     }
-    struct desk desk = {writer->store, writer->keyring, writer->audit};
-    *response = verb_run(&desk, request);
+    struct desk desk = {writer->store, writer->keyring, writer->accounts, writer->audit};
+    *response = verb_run(&desk, &local_caller, request);
     return *response ? OK : ERR_MEMORY;
 }
 
@@ -131,6 +134,7 @@ void writer_finish(struct writer *writer)
 {
     audit_close(writer->audit, clock_wall_us(), clock_now_us());
     keyring_destroy(writer->keyring);
+    accounts_destroy(writer->accounts);
     store_close(writer->store);
     writer_lock_release(&writer->lock);
     free(writer->directory);

@@ -8,6 +8,7 @@
 
 struct json_t;
 struct keyring;
+struct accounts;
 struct audit;
 
 struct writer {
@@ -15,6 +16,7 @@ struct writer {
     struct writer_lock lock; /* ours, or fd -1: a gateway has it */
     struct store *store;     /* ours when the lock is */
     struct keyring *keyring;
+    struct accounts *accounts;
     struct audit *audit; /* NULL: log.audit is not set */
 };
 
@@ -23,7 +25,7 @@ struct writer {
  * finish. */
 enum err writer_open(struct writer *writer, const struct settings *settings,
                      struct faults *faults) MUST_CHECK;
-/* Runs one request (cli/key_verbs.h). An error leaves a sentence in `faults`; a refusal is a
+/* Runs one request (api/verb.h). An error leaves a sentence in `faults`; a refusal is a
  * response. */
 enum err writer_run(struct writer *writer, const struct json_t *request, struct json_t **response,
                     struct faults *faults) MUST_CHECK;

@@ -76,12 +76,11 @@ static const char **origin_of(struct load *load, const char *path)
 /* A guarded setup without a file is for people's own tools, which need the larger numbers. */
 static void settle_preset(struct load *load)
 {
-    const struct config_arguments *arguments = load->arguments;
     const char **from = origin_of(load, "server.preset");
-    if (*from || load->settings->file || (!arguments->demo && !arguments->upstream_count))
+    if (*from || !load->settings->self_contained)
         return;
     load->settings->server.preset = PRESET_AGENTS;
-    *from = arguments->demo ? "--demo without a file" : "--upstream without a file";
+    *from = load->arguments->demo ? "--demo without a file" : "--upstream without a file";
 }
 
 /* A file of names and passwords alone turns Basic on. The default file of keys counts when it is
@@ -113,6 +112,8 @@ static enum err load_all(struct load *load)
         return ERR_MEMORY;
     settings->demo = load->arguments->demo;
     TRY(choose_file(load));
+    settings->self_contained =
+        !settings->file && (settings->demo || load->arguments->upstream_count);
     TRY(load_variables(load));
     if (settings->file)
         TRY(load_file(load));
@@ -121,6 +122,7 @@ static enum err load_all(struct load *load)
     settle_preset(load);
     settle_credentials(load);
     TRY(load_defaults(load, load->object, OF_SETTINGS));
+    TRY(load_generated(load));
     TRY(load_upstreams(load));
     if (!load->broken)
         rules_check(load);

@@ -63,6 +63,7 @@ enum err load_file(struct load *load) MUST_CHECK;
 
 /* load_environment.c */
 enum err load_variables(struct load *load) MUST_CHECK; /* reads .env and the secret files */
+enum err load_generated(struct load *load) MUST_CHECK; /* of a self-contained setup */
 enum err load_environment(struct load *load) MUST_CHECK;
 /* Applies the variables of one option, and of one layer after the other, to an object. */
 enum err load_option_variables(struct load *load, struct object object,

@@ -123,6 +123,7 @@ struct settings {
     struct upstream_settings *upstreams;
     unsigned upstream_count;
     bool demo;               /* serve --demo */
+    bool self_contained;     /* --demo or --upstream without a file: a complete setup by itself */
     char *file;              /* the configuration file read, or NULL */
     struct origins *origins; /* where each value came from: config/load.h */
     atomic_uint references;
@@ -135,6 +136,10 @@ void settings_unref(struct settings *settings); /* NULL is fine */
 /* Is TLS spoken on address `i` of server.listen? On any of them? */
 bool settings_listen_tls(const struct settings *settings, unsigned i);
 bool settings_any_tls(const struct settings *settings);
+
+/* Where a self-contained gateway keeps what it made for itself, in store.directory. */
+#define SETTINGS_SECRET_FILE "jwt-secret"
+#define SETTINGS_PASSWORD_FILE "admin-password"
 
 /* Can people sign in by name and password, and be given tokens? */
 bool settings_has_sign_in(const struct settings *settings);

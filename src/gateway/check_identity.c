@@ -1,10 +1,9 @@
 /* Who is calling. A request carries at most one identity; what is presented is either good or
  * refused, never passed over for something weaker. There is no "empty success": `principal.known`
- * is set in one place, after the keyring said OK. */
+ * is set in one place, after the keyring or the session said OK. */
 #include "base/clock.h"
 #include "gateway/gate.h"
-
-enum { CREDENTIAL_MAX = 512 };
+#include "identity/access_token.h"
 
 /* What auth_enabled = false lets anybody do (CONTRACT 10). */
 enum { ANONYMOUS = READ_MODELS | RUN_INFERENCE | USE_STREAMING };
@@ -42,25 +41,86 @@ static enum verdict find_credential(struct exchange *x, struct slice *credential
     return PASS;
 }
 
-static enum verdict know(struct exchange *x, struct api_key *key, permissions granted)
+static enum verdict know(struct exchange *x, struct principal principal)
 {
-    x->principal = (struct principal){.permissions = granted, .key = key, .known = true};
-    /* The address has shown that it belongs to somebody we know: its token goes back, and the key's
-     * own limit takes over. */
+    x->principal = principal;
+    x->principal.known = true;
+    /* The address has shown that it belongs to somebody we know: its token goes back, and their own
+     * limit takes over. */
     const struct settings *settings = exchange_settings(x);
-    if (x->address_charged && key && !settings->limits.ip_counts_all) {
+    if (x->address_charged && principal.rate_hash && !settings->limits.ip_counts_all) {
         rate_refund(x->worker->shared->rates, x->client_hash, &settings->limits.ip,
                     x->worker->loop.now_us);
         x->address_charged = false;
         x->has_shown = false;
     }
-    if (key) {
-        struct rate_verdict verdict = rate_peek(x->worker->shared->rates, key->rate_hash,
+    if (principal.rate_hash) {
+        struct rate_verdict verdict = rate_peek(x->worker->shared->rates, principal.rate_hash,
                                                 &settings->limits.key, x->worker->loop.now_us);
         exchange_show_limit(
             x, &verdict); /* also on the answers of the checkpoints before check_limit */
     }
     return PASS;
+}
+
+/* Without memory nobody is judged, and nobody passes. */
+static enum verdict refuse_for(struct exchange *x, enum err err)
+{
+    return refuse(x, err == ERR_MEMORY ? REFUSE_OVERLOADED : REFUSE_BAD_CREDENTIAL);
+}
+
+static enum verdict by_key(struct exchange *x, struct slice credential)
+{
+    if (!exchange_settings(x)->security.api_key_enabled || credential.len > KEY_LEN)
+        return refuse(x, REFUSE_BAD_CREDENTIAL);
+    struct api_key *key;
+    enum err err = keyring_find(x->worker->shared->keyring, credential,
+                                x->began_wall_us / SECOND_US, &key, NULL);
+    if (err)
+        return refuse_for(x, err);
+    return know(x, (struct principal){
+                       .permissions = key->permissions, .key = key, .rate_hash = key->rate_hash});
+}
+
+/* What a token says is verified once, and remembered by its digest. */
+static enum err read_token(struct exchange *x, struct slice text, uint64_t now_epoch_s,
+                           char sid[SESSION_ID_LEN + 1])
+{
+    struct token_cache *cache = &x->worker->tokens;
+    uint8_t digest[SHA256_BYTES];
+    struct token_claims read;
+    if (text.len > TOKEN_BYTES_MAX)
+        return ERR_DENIED;
+    TRY(sha256_of(text, digest));
+    const struct token_claims *claims = token_cache_find(cache, digest, now_epoch_s);
+    if (!claims) {
+        TRY(token_parse(&x->use->snapshot->tokens, text, ACCESS_TOKEN_TYP, now_epoch_s, &read,
+                        NULL));
+        token_cache_add(cache, digest, &read);
+        claims = &read;
+    }
+    if (strlen(claims->sid) != SESSION_ID_LEN)
+        return ERR_DENIED;
+    memcpy(sid, claims->sid, SESSION_ID_LEN + 1);
+    return OK;
+}
+
+/* The token names a session; whether that stands, and what its account may do, is looked up each
+ * time. */
+static enum verdict by_token(struct exchange *x, struct slice credential)
+{
+    uint64_t now_epoch_s = x->began_wall_us / SECOND_US;
+    char sid[SESSION_ID_LEN + 1];
+    enum err err = read_token(x, credential, now_epoch_s, sid);
+    if (err)
+        return refuse_for(x, err);
+    struct session *session = session_find(x->worker->shared->accounts, slice_of(sid), now_epoch_s);
+    if (!session)
+        return refuse(x, REFUSE_BAD_CREDENTIAL);
+    enum role role = atomic_load_explicit(&session->account->role, memory_order_relaxed);
+    return know(x, (struct principal){.permissions = role_permissions(role),
+                                      .session = session,
+                                      .rate_hash = session->account->rate_hash});
 }
 
 enum verdict check_identity(struct exchange *x)
@@ -78,21 +138,14 @@ enum verdict check_identity(struct exchange *x)
         return PASS;
     if (!presented) {
         if (!settings->security.auth_enabled)
-            return know(x, NULL, ANONYMOUS);
+            return know(x, (struct principal){.permissions = ANONYMOUS});
         if (x->native && x->native->admits && x->native->admits(x))
-            return know(x, NULL, x->native->right);
+            return know(x, (struct principal){.permissions = x->native->right});
         return refuse(x, REFUSE_NO_CREDENTIAL);
     }
-    if (!settings->security.api_key_enabled || credential.len > CREDENTIAL_MAX)
-        return refuse(x, REFUSE_BAD_CREDENTIAL);
     /* An open path is free of charge, guessing at credentials there is not; know() gives it back.
      */
     if (open && charge_address(x) == REFUSE)
         return REFUSE;
-    struct api_key *key;
-    enum err err = keyring_find(x->worker->shared->keyring, credential,
-                                x->began_wall_us / SECOND_US, &key, NULL);
-    if (err) /* without memory nobody is judged, and nobody passes */
-        return refuse(x, err == ERR_MEMORY ? REFUSE_OVERLOADED : REFUSE_BAD_CREDENTIAL);
-    return know(x, key, key->permissions);
+    return token_shaped(credential) ? by_token(x, credential) : by_key(x, credential);
 }

@@ -1,12 +1,12 @@
-/* How much this caller may ask: the key's bucket. */
+/* How much this caller may ask: the bucket of the key, or of the account. */
 #include "gateway/gate.h"
 
 enum verdict check_limit(struct exchange *x)
 {
-    if (!x->principal.key)
+    if (!x->principal.rate_hash)
         return PASS; /* an address without an identity was charged by check_address */
     struct rate_verdict verdict =
-        rate_charge(x->worker->shared->rates, x->principal.key->rate_hash,
+        rate_charge(x->worker->shared->rates, x->principal.rate_hash,
                     &exchange_settings(x)->limits.key, x->worker->loop.now_us);
     exchange_show_limit(x, &verdict);
     if (verdict.admitted)

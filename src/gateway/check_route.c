@@ -4,32 +4,46 @@
 #include "gateway/gate.h"
 #include "guard/cors.h"
 
-/* Is the path this route's, or below it? */
-static bool native_matches(const struct native_route *route, struct slice path)
+/* Is the path this route's? `*rest` is what is left of it: what is below, or what the star is. */
+static bool native_matches(const struct native_route *route, struct slice path, struct slice *rest)
 {
-    struct slice own = slice_of(route->path);
-    bool below = own.len > 1 && own.ptr[own.len - 1] == '/';
-    return below ? slice_starts(path, own) : slice_equal(path, own);
+    struct slice behind = slice_of(route->path), own = slice_cut(&behind, '*');
+    bool starred = own.len<strlen(route->path), below = own.len> 1 && slice_ends(own, SLICE("/"));
+    *rest = slice_make(NULL, 0);
+    if (!below)
+        return slice_equal(path, own);
+    if (!slice_starts(path, own))
+        return false;
+    *rest = slice_from(path, own.len);
+    if (!starred)
+        return true;
+    if (rest->len <= behind.len || !slice_ends(*rest, behind))
+        return false;
+    rest->len -= behind.len;
+    return slice_find(*rest, '/') == rest->len;
 }
 
 static void find_native(struct exchange *x, enum http_method method)
 {
     const struct native_route *route = x->worker->shared->routes;
     for (; route->path; route++) {
-        if (!native_matches(route, x->head->path))
+        struct slice rest;
+        if (!native_matches(route, x->head->path, &rest))
             continue;
-        x->path_rest = slice_from(x->head->path, strlen(route->path));
         x->path_methods |= 1u << route->method;
-        if (route->method == method)
+        if (route->method == method) {
             x->native = route;
+            x->path_rest = rest;
+        }
     }
 }
 
 const struct native_route *find_open_route(const struct exchange *x)
 {
     const struct native_route *route = x->worker->shared->routes;
+    struct slice rest;
     for (; route->path; route++)
-        if (route->open && native_matches(route, x->head->path))
+        if (route->open && native_matches(route, x->head->path, &rest))
             return route;
     return NULL;
 }

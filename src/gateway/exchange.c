@@ -260,7 +260,7 @@ static void release_scan(struct exchange *x)
     x->scan = NULL;
 }
 
-enum err exchange_begin_body(struct exchange *x)
+static enum err begin_scan(struct exchange *x)
 {
     struct body_scan *scan = pool_take(&x->worker->scans);
     if (!scan) {
@@ -277,12 +277,26 @@ enum err exchange_begin_body(struct exchange *x)
         refuse(x, REFUSE_OVERLOADED);
         return ERR_MEMORY;
     }
+    return OK;
+}
+
+enum err exchange_begin_body(struct exchange *x)
+{
+    /* A native route's body is short, and read whole by whoever answers. */
+    if (x->endpoint)
+        TRY(begin_scan(x));
     x->has_body = true;
     if (x->head->chunked)
         chunked_init(&x->chunked);
     else
         x->body_left = x->head->content_length; /* HTTP_NO_LENGTH: until exchange_end_body */
     return OK;
+}
+
+uint64_t exchange_body_max(const struct exchange *x)
+{
+    uint64_t max = exchange_settings(x)->server.max_body_bytes;
+    return x->native && max > NATIVE_BODY_MAX ? NATIVE_BODY_MAX : max;
 }
 
 static enum err bad_json(struct exchange *x)
@@ -296,11 +310,11 @@ static enum err bad_json(struct exchange *x)
 
 static enum err scan(struct exchange *x, struct slice content)
 {
-    if (x->body.len > exchange_settings(x)->server.max_body_bytes) {
+    if (x->body.len > exchange_body_max(x)) {
         refuse(x, REFUSE_BODY_TOO_LARGE);
         return ERR_LIMIT;
     }
-    return json_feed(x->scan->json, content) == OK ? OK : bad_json(x);
+    return !x->scan || json_feed(x->scan->json, content) == OK ? OK : bad_json(x);
 }
 
 static enum err keep(struct exchange *x, struct slice content)
@@ -314,10 +328,12 @@ static enum err keep(struct exchange *x, struct slice content)
 
 static enum err complete(struct exchange *x)
 {
-    if (json_end(x->scan->json) != OK)
-        return bad_json(x);
-    call_finish(&x->call);
-    release_scan(x);
+    if (x->scan) {
+        if (json_end(x->scan->json) != OK)
+            return bad_json(x);
+        call_finish(&x->call);
+        release_scan(x);
+    }
     x->body_complete = true;
     return OK;
 }
@@ -402,6 +418,15 @@ void exchange_client_gone(struct exchange *x)
     exchange_end(x);
 }
 
+struct slice exchange_user(const struct exchange *x)
+{
+    if (x->principal.key)
+        return slice_of(x->principal.key->name);
+    if (x->principal.session)
+        return slice_of(x->principal.session->account->name);
+    return slice_of(x->principal.known ? "anonymous" : "");
+}
+
 static void record(struct exchange *x)
 {
     uint64_t duration_us = clock_now_us() - x->began_us;
@@ -421,7 +446,7 @@ static void record(struct exchange *x)
         .request_id = slice_make(x->request_id, 32),
         .correlation_id = x->head ? x->head->correlation_id : slice_make(NULL, 0),
         .key_id = key ? slice_of(key->id) : slice_make(NULL, 0),
-        .user = key ? slice_of(key->name) : slice_of(x->principal.known ? "anonymous" : ""),
+        .user = exchange_user(x),
         .model = x->call.model,
         .upstream = slice_of(x->upstream ? x->upstream->settings->name : ""),
         .handler = x->handler,
@@ -457,8 +482,8 @@ void exchange_end(struct exchange *x)
         upstream_leave(x->upstream);
     if (x->in_flight_counted)
         caps_give(worker->shared->caps, CAP_REQUESTS, x->client_hash);
-    if (x->principal.key)
-        api_key_unref(x->principal.key);
+    api_key_unref(x->principal.key);
+    session_unref(x->principal.session);
     release_scan(x);
     body_release(&x->body, &worker->request_blocks);
     events_finish(&x->events);

@@ -46,10 +46,13 @@ struct body_scan {
     char memory[12 * 1024];
 };
 
+/* Who is calling, once check_identity knows. */
 struct principal {
     permissions permissions;
-    struct api_key *key; /* a reference, or NULL for anonymous callers */
-    bool known;          /* identity was established */
+    struct api_key *key;     /* a reference; NULL: not by key */
+    struct session *session; /* a reference; NULL: not by token */
+    uint64_t rate_hash;      /* its identity in the rate table; 0: it has none of its own */
+    bool known;              /* identity was established */
 };
 
 enum answer_state { ANSWER_NOT_BEGUN, ANSWER_BEGUN, ANSWER_COMPLETE, ANSWER_BROKEN };
@@ -161,6 +164,8 @@ uint64_t exchange_body_deadline_us(const struct exchange *x);
  */
 enum err exchange_take_body(struct exchange *x, const struct body_rooms *rooms,
                             size_t n) MUST_CHECK;
+/* How many bytes the body may have: server.max_body, and less for native routes. */
+uint64_t exchange_body_max(const struct exchange *x);
 /* Makes the scanner and checks limits; REFUSE_... set on error. Called by check_body. */
 enum err exchange_begin_body(struct exchange *x) MUST_CHECK;
 
@@ -170,6 +175,9 @@ void exchange_client_gone(struct exchange *x);
 void exchange_unblocked(struct exchange *x);
 /* The answer was handed over (or broke off): settle, record, release. */
 void exchange_end(struct exchange *x);
+
+/* What the caller is called in logs: the key's or the account's name, "anonymous", or empty. */
+struct slice exchange_user(const struct exchange *x);
 
 /* A whole answer at once; its content_length is set here. The exchange may have ended when this
  * returns. */

@@ -32,9 +32,22 @@ enum verdict charge_address(struct exchange *x);
 /* A native route of this path that needs no credential; NULL: none. */
 const struct native_route *find_open_route(const struct exchange *x);
 
+/* What is sent along to a native endpoint. */
+enum native_body {
+    NATIVE_NO_BODY,
+    NATIVE_JSON,
+    NATIVE_MAYBE_JSON, /* or nothing */
+    NATIVE_FORM,       /* JSON, or what a web form sends */
+};
+enum { NATIVE_BODY_MAX = 64 * 1024 };
+
+struct errand_plan;
+
 /* A native endpoint: one row of the table that api/ brings along. */
 struct native_route {
-    const char *path; /* exact; one that ends in a '/' of its own stands for all below it */
+    /* Exact; one that ends in a '/' of its own stands for all below it, and a '*' for one part that
+     * is not empty. */
+    const char *path;
     enum http_method method;
     permissions right;
     const char *name; /* a bounded label for metrics */
@@ -42,6 +55,8 @@ struct native_route {
     bool open;         /* needs no credential */
     bool charged;      /* open, but to the address it is not free */
     bool names_caller; /* open, but says more to a caller it knows */
+    enum native_body body;
+    const struct errand_plan *plan; /* api/'s own */
     /* Open to callers that this accepts although they carry no credential; NULL: none. */
     bool (*admits)(const struct exchange *x);
 };

@@ -207,6 +207,8 @@ static enum err make_shared(struct gateway *gateway, const struct gateway_parts 
 {
     struct shared *shared = &gateway->shared;
     shared->keyring = parts->keyring;
+    shared->accounts = parts->accounts;
+    shared->desk = parts->desk;
     shared->recorder = parts->recorder;
     shared->routes = parts->routes;
     shared->list_models = parts->list_models;

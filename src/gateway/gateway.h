@@ -16,6 +16,8 @@ struct gateway_parts {
     struct settings *settings;                /* a reference is taken */
     const struct config_arguments *arguments; /* for reload; outlives the gateway */
     struct keyring *keyring;                  /* not owned */
+    struct accounts *accounts;                /* not owned */
+    struct desk *desk;                        /* api/'s own; not owned */
     struct recorder *recorder;                /* not owned */
     uint64_t connections_max;                 /* server.max_connections or fewer */
     struct inherited *inherited;              /* sockets of a service manager; those that no

@@ -8,6 +8,7 @@ static void destroy(struct snapshot *snapshot)
         upstream_unref(snapshot->upstreams[i]);
     free(snapshot->upstreams);
     endpoint_set_finish(&snapshot->endpoints);
+    token_keys_finish(&snapshot->tokens);
     settings_unref(snapshot->settings);
     free(snapshot);
 }
@@ -73,6 +74,9 @@ enum err snapshot_create(struct settings *settings, const struct snapshot *previ
         all_kinds = KIND_ALL; /* routes exist and answer 503, which says what is missing */
     if (!err)
         err = endpoint_set_init(&made->endpoints, settings, all_kinds);
+    if (!err && !secret_empty(&settings->security.jwt_secret))
+        err = token_keys_init(&made->tokens, secret_reveal(&settings->security.jwt_secret),
+                              secret_reveal(&settings->security.jwt_secret_retiring));
     if (err) {
         destroy(made);
         return err;

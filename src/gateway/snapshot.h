@@ -5,6 +5,7 @@
 #define GATEWAY_SNAPSHOT_H
 
 #include "gateway/upstream.h"
+#include "identity/token_keys.h"
 #include "llm/endpoint.h"
 
 struct snapshot {
@@ -14,6 +15,7 @@ struct snapshot {
     unsigned upstream_count;
     struct endpoint_set endpoints;
     struct http_limits limits;
+    struct token_keys tokens; /* all zero: nobody signs in with a password */
 };
 
 /* Takes over nothing: `settings` gets a reference of its own. Upstreams of `previous` (may be NULL)

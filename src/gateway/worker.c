@@ -110,6 +110,7 @@ void worker_switch_snapshot(struct worker *worker, struct snapshot_use *use)
 {
     struct snapshot_use *old = worker->use;
     worker->use = use;
+    token_cache_clear(&worker->tokens); /* the secrets may be others now */
     snapshot_use_drop(old);
     upstream_pools_retire(worker, use->snapshot);
 }
@@ -156,8 +157,12 @@ enum err worker_create(struct shared *shared, unsigned number, struct snapshot *
     pool_init(&made->exchanges, sizeof(struct exchange), OBJECTS_KEPT);
     pool_init(&made->scans, sizeof(struct body_scan), OBJECTS_KEPT / 4);
     pool_init(&made->upstream_connections, sizeof(struct upstream_connection), OBJECTS_KEPT);
-    enum err err = made->head && made->use ? open_loop(made) : ERR_MEMORY;
+    enum err err =
+        made->head && made->use ? token_cache_init(&made->tokens, TOKEN_CACHE_MAX) : ERR_MEMORY;
+    if (!err)
+        err = open_loop(made);
     if (err) {
+        token_cache_finish(&made->tokens);
         snapshot_use_drop(made->use);
         free(made->head);
         free(made);
@@ -206,6 +211,7 @@ void worker_destroy(struct worker *worker)
     pool_finish(&worker->exchanges);
     pool_finish(&worker->scans);
     pool_finish(&worker->upstream_connections);
+    token_cache_finish(&worker->tokens);
     free(worker->head);
     free(worker);
 }

@@ -10,7 +10,9 @@
 #include "gateway/snapshot.h"
 #include "guard/caps.h"
 #include "guard/rate.h"
+#include "identity/account.h"
 #include "identity/key.h"
+#include "identity/token_cache.h"
 #include "io/jobs.h"
 #include "io/loop.h"
 #include "io/tls_server.h"
@@ -18,6 +20,7 @@
 
 struct exchange;
 struct native_route;
+struct desk;
 
 enum { WORKERS_MAX = 64 };
 
@@ -25,6 +28,8 @@ enum { WORKERS_MAX = 64 };
  * last. */
 struct shared {
     struct keyring *keyring;
+    struct accounts *accounts;
+    struct desk *desk; /* api/'s own: what its errands work with */
     struct rate_table *rates;
     struct caps *caps;
     struct recorder *recorder;
@@ -64,8 +69,9 @@ struct worker {
     pthread_t thread;
     unsigned number;
     struct shared *shared;
-    struct snapshot_use *use; /* of the current snapshot */
-    struct tls_server *tls;   /* for new connections on listeners with TLS; NULL: there are none */
+    struct snapshot_use *use;  /* of the current snapshot */
+    struct token_cache tokens; /* verified ones */
+    struct tls_server *tls;    /* for new connections on listeners with TLS; NULL: there are none */
     struct record_ring *ring;
     struct block_pool request_blocks, answer_blocks;
     struct pool connections, http2_streams, exchanges, scans, upstream_connections;

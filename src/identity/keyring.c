@@ -1,10 +1,5 @@
-/* The live table of keys: open addressing by the first bytes of the secret's SHA-256, which nobody
- * can steer. Event loops call keyring_find for every request; the one writer is keys.c.
- *
- * Its one hard problem is that readers take no lock. A slot is an atomic pointer that goes from
- * empty to a key to the tombstone and perhaps to another key, never back to empty, so that a probe
- * in progress never stops short. What a writer unlinks, key or whole array, is freed after `grace`:
- * when every loop has passed a turn, no reader holds a pointer it did not count in `references`. */
+/* The live table of keys, by the first bytes of the secret's SHA-256, which nobody can steer. Event
+ * loops call keyring_find for every request; the one writer is keys.c. */
 #include "identity/keyring.h"
 
 #include <pthread.h>
@@ -14,53 +9,47 @@
 #include "base/secret.h"
 #include "identity/digest.h"
 #include "identity/key_text.h"
-
-enum { SLOTS_MIN = 64 };
-
-struct slots {
-    size_t mask; /* their number, a power of two, less one */
-    _Atomic(struct api_key *) slots[];
-};
+#include "identity/live_table.h"
 
 struct keyring {
-    _Atomic(struct slots *) current;
-    void (*grace)(void *context);
-    void *context;
+    struct live_table live; /* published keys, by their digest */
     pthread_mutex_t writer;
-    struct map by_id;   /* the writer's; the keys' ids are inside the keys */
-    size_t used;        /* slots that are not empty, tombstones included */
-    atomic_size_t live; /* published keys, for whoever wants to know how many */
+    struct map by_id; /* the writer's, reserved keys included; the keys' ids are inside the keys */
 };
 
-static struct api_key tombstone;
-
-static struct slots *slots_create(size_t count)
+static uint64_t digest_hash(const uint8_t digest[SHA256_BYTES])
 {
-    struct slots *slots = calloc(1, sizeof *slots + count * sizeof slots->slots[0]);
-    if (slots)
-        slots->mask = count - 1;
-    return slots;
+    uint64_t hash;
+    memcpy(&hash, digest, sizeof hash);
+    return hash;
 }
 
-static size_t first_slot(const struct slots *slots, const uint8_t digest[SHA256_BYTES])
+static uint64_t hash_of(const void *entry)
 {
-    uint64_t start;
-    memcpy(&start, digest, sizeof start);
-    return (size_t)start & slots->mask;
+    const struct api_key *key = entry;
+    return digest_hash(key->secret_sha256);
+}
+
+/* Constant time in the digest; the number of probes tells nothing about a secret, only where its
+ * hash falls. */
+static bool has_digest(const void *entry, const void *digest)
+{
+    const struct api_key *key = entry;
+    return digest_equal(key->secret_sha256, digest, SHA256_BYTES);
+}
+
+static struct api_key *look_up(struct keyring *keyring, const uint8_t digest[SHA256_BYTES])
+{
+    return live_table_find(&keyring->live, digest_hash(digest), has_digest, digest);
 }
 
 struct keyring *keyring_create(void (*grace)(void *context), void *context)
 {
     struct keyring *keyring = calloc(1, sizeof *keyring);
-    struct slots *slots = slots_create(SLOTS_MIN);
-    if (!keyring || !slots) {
+    if (!keyring || live_table_init(&keyring->live, hash_of, grace, context) != OK) {
         free(keyring);
-        free(slots);
         return NULL;
     }
-    atomic_init(&keyring->current, slots);
-    keyring->grace = grace;
-    keyring->context = context;
     pthread_mutex_init(&keyring->writer, NULL);
     map_init(&keyring->by_id, KEYRING_MAX);
     return keyring;
@@ -74,23 +63,9 @@ void keyring_destroy(struct keyring *keyring)
     for (struct api_key *key; (key = keyring_next(keyring, &at));)
         api_key_unref(key);
     map_finish(&keyring->by_id);
-    free(atomic_load(&keyring->current));
+    live_table_finish(&keyring->live);
     pthread_mutex_destroy(&keyring->writer);
     free(keyring);
-}
-
-/* Whose digest is it? Constant time in the digest; the number of probes tells nothing about a
- * secret, only where its hash falls. */
-static struct api_key *look_up(struct keyring *keyring, const uint8_t digest[SHA256_BYTES])
-{
-    struct slots *slots = atomic_load_explicit(&keyring->current, memory_order_acquire);
-    for (size_t at = first_slot(slots, digest);; at = (at + 1) & slots->mask) {
-        struct api_key *key = atomic_load_explicit(&slots->slots[at], memory_order_acquire);
-        if (!key)
-            return NULL;
-        if (key != &tombstone && digest_equal(key->secret_sha256, digest, SHA256_BYTES))
-            return key;
-    }
 }
 
 static enum err judge(struct api_key *key, struct slice id, uint64_t now_epoch_s,
@@ -148,55 +123,9 @@ void keyring_unlock(struct keyring *keyring)
     pthread_mutex_unlock(&keyring->writer);
 }
 
-static void wait_for_readers(struct keyring *keyring)
-{
-    if (keyring->grace)
-        keyring->grace(keyring->context);
-}
-
-/* The slot of `key`, or with NULL the first one on the digest's way that is free to take. */
-static _Atomic(struct api_key *) *slot_of(struct slots *slots, const uint8_t digest[SHA256_BYTES],
-                                          const struct api_key *key)
-{
-    for (size_t at = first_slot(slots, digest);; at = (at + 1) & slots->mask) {
-        struct api_key *here = atomic_load_explicit(&slots->slots[at], memory_order_relaxed);
-        if (key ? here == key : !here || here == &tombstone)
-            return &slots->slots[at];
-    }
-}
-
-static void put(struct slots *slots, struct api_key *key)
-{
-    /* Release: a reader that sees the pointer sees the key behind it. */
-    atomic_store_explicit(slot_of(slots, key->secret_sha256, NULL), key, memory_order_release);
-}
-
-/* Room for one more key in an array that stays at least half empty. */
-static enum err make_room(struct keyring *keyring)
-{
-    struct slots *old = atomic_load(&keyring->current);
-    if ((keyring->used + 1) * 2 <= old->mask + 1)
-        return OK;
-    /* Four times the live keys: until it is half full again, as many have to come. */
-    size_t count = SLOTS_MIN;
-    while (count < (keyring->by_id.count + 1) * 4)
-        count *= 2;
-    struct slots *grown = slots_create(count);
-    if (!grown)
-        return ERR_MEMORY;
-    size_t at = 0;
-    for (struct api_key *key; (key = keyring_next(keyring, &at));)
-        put(grown, key);
-    keyring->used = keyring->by_id.count;
-    atomic_store_explicit(&keyring->current, grown, memory_order_release);
-    wait_for_readers(keyring);
-    free(old);
-    return OK;
-}
-
 enum err keyring_reserve(struct keyring *keyring, struct api_key *key)
 {
-    TRY(make_room(keyring));
+    TRY(live_table_reserve(&keyring->live));
     if (look_up(keyring, key->secret_sha256))
         return ERR_EXISTS;
     return map_add(&keyring->by_id, slice_make(key->id, KEY_ID_LEN), key);
@@ -209,10 +138,7 @@ void keyring_unreserve(struct keyring *keyring, struct api_key *key)
 
 void keyring_publish(struct keyring *keyring, struct api_key *key)
 {
-    atomic_fetch_add_explicit(&keyring->live, 1, memory_order_relaxed);
-    struct slots *slots = atomic_load(&keyring->current);
-    keyring->used += atomic_load(slot_of(slots, key->secret_sha256, NULL)) == NULL;
-    put(slots, key);
+    live_table_put(&keyring->live, key);
 }
 
 struct api_key *keyring_find_id(struct keyring *keyring, struct slice id)
@@ -225,11 +151,8 @@ void keyring_remove(struct keyring *keyring, struct api_key *key)
     /* In this order: exchanges that hold the key and recheck see it first, then nobody finds it. */
     atomic_store_explicit(&key->revoked, true, memory_order_release);
     map_remove(&keyring->by_id, slice_make(key->id, KEY_ID_LEN));
-    struct slots *slots = atomic_load(&keyring->current);
-    atomic_store_explicit(slot_of(slots, key->secret_sha256, key), &tombstone,
-                          memory_order_release);
-    atomic_fetch_sub_explicit(&keyring->live, 1, memory_order_relaxed);
-    wait_for_readers(keyring);
+    live_table_unlink(&keyring->live, key);
+    live_table_wait(&keyring->live);
     api_key_unref(key);
 }
 
@@ -241,5 +164,5 @@ struct api_key *keyring_next(struct keyring *keyring, size_t *at)
 
 size_t keyring_count(const struct keyring *keyring)
 {
-    return atomic_load_explicit(&keyring->live, memory_order_relaxed);
+    return live_table_count(&keyring->live);
 }

@@ -2,18 +2,25 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 /* One row per lane: how many threads it has, and how many jobs may wait. */
+// clang-format off
 static const struct lane_row {
     const char *name;
     unsigned threads;
     unsigned waiting_max;
+    int nice; /* nice(2); Linux has it per thread */
 } lanes[LANE_COUNT] = {
-    [LANE_RESOLVE] = {"sp-resolve",   2, 256},
-    [LANE_FILE] = {"sp-file",      1, 64 },
-    [LANE_CHALLENGE] = {"sp-challenge", 1, 16 },
-    [LANE_PROBE] = {"sp-probe",     1, 4  },
+    [LANE_RESOLVE]   = {"sp-resolve",   2, 256, 0},
+    [LANE_FILE]      = {"sp-file",      1, 64,  0},
+    [LANE_CHALLENGE] = {"sp-challenge", 1, 16,  0},
+    [LANE_PROBE]     = {"sp-probe",     1, 4,   0},
+    [LANE_HASH]      = {"sp-hash",      1, 32, 10},
+    [LANE_STORE]     = {"sp-store",     1, 256, 0},
 };
+// clang-format on
 
 enum { THREADS_MAX = 4 };
 
@@ -25,6 +32,7 @@ struct queue {
     bool stopping;
     pthread_t threads[THREADS_MAX];
     unsigned thread_count;
+    int nice;
 };
 
 struct jobs {
@@ -54,6 +62,8 @@ static void *work(void *argument)
 {
     struct queue *queue = argument;
     bool wanted;
+    if (queue->nice)
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), queue->nice); /* it works without, too */
     for (struct job *job; (job = next_job(queue, &wanted));) {
         if (wanted)
             job->run(job);
@@ -75,6 +85,7 @@ enum err jobs_create(struct jobs **jobs)
         pthread_mutex_init(&queue->lock, NULL);
         pthread_cond_init(&queue->filled, NULL);
         list_init(&queue->waiting);
+        queue->nice = lanes[i].nice;
     }
     for (unsigned i = 0; i < LANE_COUNT; i++) {
         struct queue *queue = &made->queues[i];

@@ -10,6 +10,8 @@ enum lane {
     LANE_FILE,      /* certificates, what is saved now and then, the end */
     LANE_CHALLENGE, /* files that strangers ask for */
     LANE_PROBE,     /* asking upstreams what they are */
+    LANE_HASH,      /* passwords: slow on purpose, and last in line for a core */
+    LANE_STORE,     /* what the native API changes and looks up */
     LANE_COUNT
 };
 

@@ -115,6 +115,12 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "The URL holds what looks like an API key, and URLs end up in logs. Send it as "
         "\"Authorization: Bearer <API_KEY>\", and replace this key if it is a real one.",
         "key_in_url"},
+    [REFUSE_BAD_LOGIN] = {401, "AUTHENTICATION_FAILED", AUTHENTICATION,
+        "The user name or the password is not right.",
+        "bad_login"},
+    [REFUSE_LOGIN_RATE] = {429, "RATE_LIMITED", RATE,
+        "Too many attempts to sign in. Wait as many seconds as Retry-After says, then try again.",
+        "login_rate"},
 
     [REFUSE_PERMISSION] = {403, "PERMISSION_DENIED", PERMISSION,
         "The credential is valid but lacks the permission for this. Ask the operator for a key "
@@ -156,6 +162,16 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_BAD_PARAMETER] = {400, "VALIDATION_ERROR", INVALID,
         "A member of the body is missing, or its value is not allowed.",
         "bad_parameter"},
+    [REFUSE_CONFLICT] = {409, "CONFLICT", INVALID,
+        "This cannot be done as things stand.",
+        "conflict"},
+    [REFUSE_STORE] = {503, "SERVICE_UNAVAILABLE", OVERLOADED,
+        "The gateway could not write this down, so nothing was changed. Try again; if it goes on, "
+        "tell its operator the request id.",
+        "store"},
+    [REFUSE_TURNED_OFF] = {404, "NOT_FOUND", MISSING,
+        "This is turned off here.",
+        "turned_off"},
 
     [REFUSE_MODEL] = {404, "NOT_FOUND", MISSING,
         "There is no such model for this credential. GET /v1/models lists those there are.",

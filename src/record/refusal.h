@@ -36,6 +36,8 @@ enum refusal {
     REFUSE_BAD_CREDENTIAL,        /* 401; one answer whatever was wrong */
     REFUSE_AMBIGUOUS_CREDENTIALS, /* 400 */
     REFUSE_KEY_IN_URL,            /* 400 */
+    REFUSE_BAD_LOGIN,             /* 401 name, password or refresh token */
+    REFUSE_LOGIN_RATE,            /* 429 */
     /* right */
     REFUSE_PERMISSION, /* 403 */
     REFUSE_ENDPOINT,   /* 403 a path that is not on the allow-list */
@@ -49,6 +51,10 @@ enum refusal {
     REFUSE_CONTENT_ENCODING, /* 415 */
     REFUSE_BAD_JSON,         /* 400; the message says which json_fault and where */
     REFUSE_BAD_PARAMETER,    /* 400; `param` names the member */
+    /* native routes */
+    REFUSE_CONFLICT,   /* 409 it exists already, or something else stands in the way */
+    REFUSE_STORE,      /* 503 the store or the audit log could not be written */
+    REFUSE_TURNED_OFF, /* 404; the message names the option */
     /* model, admission, upstream */
     REFUSE_MODEL,             /* 404: unknown and not allowed look the same */
     REFUSE_UPSTREAM_BUSY,     /* 503 max_concurrency */

@@ -1,6 +1,7 @@
 // Starts the gateway and the engine for the clients' tests, and stops them again. A gateway that was
 // built with sanitizers and has something to say fails the test that stops it.
 import { spawn, execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -58,6 +59,7 @@ export class Gateway {
         gateway.config = join(gateway.folder, 'sallyport.toml');
         writeFileSync(gateway.config, [
             '[server]', 'listen = ["127.0.0.1:0"]', 'workers = 2',
+            '[security]', `jwt_secret = "${randomBytes(32).toString('hex')}"`,
             '[limits]', 'ip = "100000/second"', 'ip_burst = 100000', 'key = "100000/second"', 'key_burst = 100000',
             '[store]', `url = "sqlite:${join(gateway.folder, 'store.db')}"`,
             '[log]', `access = "${join(gateway.folder, 'access.log')}"`, `app = "${join(gateway.folder, 'app.log')}"`,

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ LISTENING = re.compile(r"listening on (\S+):(\d+)")
 DEFAULTS = {
     "server": {"listen": ["127.0.0.1:0"], "workers": int(os.environ.get("SALLYPORT_WORKERS", "2"))},
     "limits": {"ip": "100000/second", "ip_burst": 100000, "key": "100000/second", "key_burst": 100000},
+    "security": {"jwt_secret": secrets.token_hex(32)},
     "store": {"url": "sqlite:store.db"},
     "log": {"access": "access.log", "app": "app.log"},
 }

@@ -188,6 +188,7 @@ class Doors(WireCase):
         self.assertGreaterEqual(len(found), 8, "the table was not read")
         self.assertEqual(len(found), text.count('{"/'), "some rows were not read")
         for path, method, right, is_open in found:
+            path = path.replace("*", "AAAAAAAAAAAA")
             with self.subTest(method=method, path=path):
                 response = self.get(path, method=method)
                 if is_open:

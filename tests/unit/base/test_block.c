@@ -38,7 +38,7 @@ static void bytes_come_back_in_order(void **state)
     size_t size = 3 * BLOCK_BYTES + 17;
     char *bytes = pattern(size);
     for (size_t i = 0; i < COUNT_OF(steps); i++) {
-        struct block_budget budget = {.max_bytes = 4 * BLOCK_BYTES};
+        struct block_budget budget = {.max_bytes = 4 * BLOCK_PAGES_BYTES};
         struct block_pool pool;
         struct body body = {0};
         block_pool_init(&pool, &budget);
@@ -47,7 +47,7 @@ static void bytes_come_back_in_order(void **state)
             assert_int_equal(body_append(&body, &pool, slice_make(bytes + at, n)), OK);
         }
         check_content(&body, bytes, size);
-        assert_int_equal(budget.used_bytes, 4 * BLOCK_BYTES);
+        assert_int_equal(budget.used_bytes, 4 * BLOCK_PAGES_BYTES);
         body_release(&body, &pool);
         assert_int_equal(budget.used_bytes, 0);
         assert_int_equal(body.len, 0);
@@ -60,7 +60,7 @@ static void bytes_come_back_in_order(void **state)
 static void nothing_takes_no_block(void **state)
 {
     (void)state;
-    struct block_budget budget = {.max_bytes = BLOCK_BYTES};
+    struct block_budget budget = {.max_bytes = BLOCK_PAGES_BYTES};
     struct block_pool pool;
     struct body body = {0};
     block_pool_init(&pool, &budget);
@@ -74,7 +74,7 @@ static void nothing_takes_no_block(void **state)
 static void room_is_at_least_one_byte(void **state)
 {
     (void)state;
-    struct block_budget budget = {.max_bytes = 2 * BLOCK_BYTES};
+    struct block_budget budget = {.max_bytes = 2 * BLOCK_PAGES_BYTES};
     struct block_pool pool;
     struct body body = {0};
     char *room;
@@ -102,7 +102,7 @@ static void rooms_take_a_large_read(void **state)
     (void)state;
     static const size_t reads[] = {0,      1, 100, BLOCK_BYTES, BLOCK_BYTES + 1, 5 * BLOCK_BYTES,
                                    1 << 20};
-    struct block_budget budget = {.max_bytes = 100 * BLOCK_BYTES};
+    struct block_budget budget = {.max_bytes = 100 * BLOCK_PAGES_BYTES};
     struct block_pool pool;
     struct body body = {0};
     size_t size = 2 << 20, at = 0;
@@ -123,12 +123,12 @@ static void rooms_take_a_large_read(void **state)
         at += n;
         check_content(&body, bytes, at);
         /* Blocks that were not needed went back, but for the one that the next read begins in. */
-        assert_true(budget.used_bytes <= (at / BLOCK_BYTES + 1 + i) * BLOCK_BYTES);
+        assert_true(budget.used_bytes <= (at / BLOCK_PAGES_BYTES + 1 + i) * BLOCK_PAGES_BYTES);
     }
     body_release(&body, &pool);
     assert_int_equal(budget.used_bytes, 0);
 
-    budget.max_bytes = 2 * BLOCK_BYTES; /* as much as there is */
+    budget.max_bytes = 2 * BLOCK_PAGES_BYTES; /* as much as there is */
     struct body_rooms rooms;
     assert_int_equal(body_rooms(&body, &pool, 1 << 20, &rooms), OK);
     assert_int_equal(rooms.count, 2);
@@ -142,7 +142,7 @@ static void rooms_take_a_large_read(void **state)
 static void budget_is_shared_and_refuses(void **state)
 {
     (void)state;
-    struct block_budget budget = {.max_bytes = 2 * BLOCK_BYTES + 100};
+    struct block_budget budget = {.max_bytes = 2 * BLOCK_PAGES_BYTES + 100};
     struct block_pool a, b;
     struct body one = {0}, two = {0};
     block_pool_init(&a, &budget);
@@ -152,7 +152,7 @@ static void budget_is_shared_and_refuses(void **state)
     char *bytes = pattern(size);
     assert_int_equal(body_append(&two, &b, slice_make(bytes, size)), ERR_LIMIT);
     check_content(&two, bytes, BLOCK_BYTES); /* what fitted stays */
-    assert_int_equal(budget.used_bytes, 2 * BLOCK_BYTES);
+    assert_int_equal(budget.used_bytes, 2 * BLOCK_PAGES_BYTES);
     body_release(&one, &a);
     assert_int_equal(body_append(&two, &b, slice_from(slice_make(bytes, size), BLOCK_BYTES)), OK);
     check_content(&two, bytes, size);
@@ -166,7 +166,7 @@ static void budget_is_shared_and_refuses(void **state)
 static void pool_keeps_a_bounded_number(void **state)
 {
     (void)state;
-    struct block_budget budget = {.max_bytes = (size_t)BLOCK_BYTES * (BLOCKS_KEPT + 2)};
+    struct block_budget budget = {.max_bytes = (size_t)BLOCK_PAGES_BYTES * (BLOCKS_KEPT + 2)};
     struct block_pool pool;
     struct body body = {0};
     block_pool_init(&pool, &budget);

@@ -17,12 +17,13 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "cli/control.h"
-#include "cli/key_verbs.h"
+#include "api/verb.h"
 
 struct place {
     char directory[160], database[192], socket[192];
     struct store *store;
     struct keyring *keyring;
+    struct accounts *accounts;
     struct control_server *server;
 };
 
@@ -37,7 +38,9 @@ static int make_place(void **state)
     snprintf(place->socket, sizeof place->socket, "%s/control.sock", place->directory);
     assert_int_equal(store_open(place->database, &place->store, &faults), OK);
     place->keyring = keyring_create(NULL, NULL);
-    place->server = control_serve(place->directory, &(struct desk){place->store, place->keyring, NULL});
+    place->accounts = accounts_create(NULL, NULL);
+    place->server = control_serve(
+        place->directory, &(struct desk){place->store, place->keyring, place->accounts, NULL});
     assert_non_null(place->server);
     *state = place;
     return 0;
@@ -48,6 +51,7 @@ static int remove_place(void **state)
     struct place *place = *state;
     control_stop(place->server);
     keyring_destroy(place->keyring);
+    accounts_destroy(place->accounts);
     store_close(place->store);
     assert_int_equal(access(place->socket, F_OK), -1);
     unlink(place->database);
@@ -279,7 +283,7 @@ static void the_socket_is_private_and_a_stale_one_is_replaced(void **state)
     assert_int_equal(control_call(place->directory, request, &response), ERR_NOT_FOUND);
     assert_int_equal(control_call("/nonexistent", request, &response), ERR_NOT_FOUND);
     json_decref(request);
-    place->server = control_serve(place->directory, &(struct desk){place->store, place->keyring, NULL});
+    place->server = control_serve(place->directory, &(struct desk){place->store, place->keyring, place->accounts, NULL});
     assert_non_null(place->server);
     ping_tells_who_is_there(state);
 }

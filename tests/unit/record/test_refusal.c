@@ -21,6 +21,7 @@ static const struct {
     {404, "NOT_FOUND",                  "not_found_error"      },
     {405, "METHOD_NOT_ALLOWED",         "invalid_request_error"},
     {408, "REQUEST_TIMEOUT",            "invalid_request_error"},
+    {409, "CONFLICT",                   "invalid_request_error"},
     {411, "LENGTH_REQUIRED",            "invalid_request_error"},
     {413, "PAYLOAD_TOO_LARGE",          "request_too_large"    },
     {414, "URI_TOO_LONG",               "invalid_request_error"},

@@ -1,0 +1,253 @@
+/* Errands: native endpoints whose answer waits for the disk or for a password to be hashed. Its one
+ * hard problem is that the client may go meanwhile, while the job cannot be stopped: the errand
+ * then forgets its exchange, is finished all the same (a change that was asked for is made), and
+ * holds whatever it needs by references and copies of its own. */
+#include "api/native.h"
+
+#include <stdlib.h>
+
+#include "api/caller.h"
+#include "api/document.h"
+#include "base/clock.h"
+#include "base/hash.h"
+
+enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
+
+struct errand {
+    struct job job;
+    struct exchange *x; /* NULL: the client is gone */
+    const struct errand_plan *plan;
+    struct desk *desk;
+    struct snapshot *snapshot; /* a reference: settings and token keys */
+    struct api_key *key;       /* a reference, or NULL */
+    struct session *session;   /* the same */
+    struct caller caller;
+    struct slice id, query, body;
+    bool form;
+    enum err err;
+    struct buffer answer;
+    struct document_refusal refusal;
+    size_t memory_bytes;
+    char memory[]; /* what the slices point to, the caller's too: wiped at the end */
+};
+
+// clang-format off
+static const struct {
+    const char *code;
+    enum refusal refusal;
+} refusals[] = {
+    {"usage",           REFUSE_BAD_PARAMETER},
+    {"denied",          REFUSE_PERMISSION},
+    {"unauthenticated", REFUSE_BAD_LOGIN},
+    {"not_found",       REFUSE_NOT_FOUND},
+    {"conflict",        REFUSE_CONFLICT},
+    {"rate",            REFUSE_LOGIN_RATE},
+    {"limit",           REFUSE_CONFLICT},
+    {"store",           REFUSE_STORE},
+    {"audit",           REFUSE_STORE},
+    {"memory",          REFUSE_OVERLOADED},
+};
+// clang-format on
+
+static void refuse_now(struct exchange *x, enum refusal refusal)
+{
+    refuse(x, refusal);
+    exchange_refuse(x);
+}
+
+/* --- the job ------------------------------------------------------------------------------------
+ */
+
+static void run(struct job *job)
+{
+    struct errand *errand = CONTAINER_OF(job, struct errand, job);
+    const struct document_request request = {
+        .verb = errand->plan->verb,
+        .id = errand->id,
+        .query = errand->query,
+        .body = errand->body,
+        .form = errand->form,
+    };
+    struct document_answer answer = {
+        .member = errand->plan->member, .list = errand->plan->list, .body = &errand->answer};
+    errand->err = document_run(errand->desk, &errand->caller, &request, &answer, &errand->refusal);
+}
+
+static void refuse_as_told(struct exchange *x, const struct document_refusal *told)
+{
+    enum refusal refusal = REFUSE_INTERNAL;
+    for (size_t i = 0; i < COUNT_OF(refusals); i++)
+        if (strcmp(told->code, refusals[i].code) == 0)
+            refusal = refusals[i].refusal;
+    const char *param = told->param[0] ? arena_copy(&x->arena, slice_of(told->param)).ptr : NULL;
+    x->retry_after_s = told->retry_after_s;
+    refuse_with(x, refusal, param, "%s", told->message);
+    exchange_refuse(x);
+}
+
+static void release(struct errand *errand)
+{
+    api_key_unref(errand->key);
+    session_unref(errand->session);
+    snapshot_unref(errand->snapshot);
+    if (errand->answer.bytes) /* tokens and keys */
+        explicit_bzero(errand->answer.bytes, errand->answer.len);
+    buffer_finish(&errand->answer);
+    explicit_bzero(errand->memory, errand->memory_bytes);
+    free(errand);
+}
+
+static void done(struct job *job)
+{
+    struct errand *errand = CONTAINER_OF(job, struct errand, job);
+    struct exchange *x = errand->x;
+    if (x)
+        x->native_cancel = NULL;
+    if (x && errand->err == OK)
+        exchange_answer(x, errand->plan->status, errand->plan->member ? "application/json" : NULL,
+                        buffer_slice(&errand->answer));
+    else if (x && errand->err == ERR_DENIED)
+        refuse_as_told(x, &errand->refusal);
+    else if (x)
+        refuse_now(x, errand->err == ERR_CLOSED ? REFUSE_SHUTTING_DOWN : REFUSE_OVERLOADED);
+    release(errand);
+}
+
+static void cancel(struct exchange *x)
+{
+    struct errand *errand = x->native_state;
+    errand->x = NULL;
+}
+
+/* --- from the exchange --------------------------------------------------------------------------
+ */
+
+static struct slice put(char **at, struct slice text)
+{
+    char *start = *at;
+    if (text.len)
+        memcpy(start, text.ptr, text.len);
+    *at += text.len;
+    return slice_make(start, text.len);
+}
+
+static void hold(struct errand *errand, const struct exchange *x)
+{
+    errand->snapshot = x->use->snapshot;
+    snapshot_ref(errand->snapshot);
+    errand->key = x->principal.key;
+    if (errand->key)
+        api_key_ref(errand->key);
+    errand->session = x->principal.session;
+    if (errand->session)
+        session_ref(errand->session);
+}
+
+/* The id of a key, the name of an account: what the audit log calls them. */
+static struct slice actor_of(const struct exchange *x)
+{
+    return x->principal.key ? slice_of(x->principal.key->id) : exchange_user(x);
+}
+
+static void introduce(struct errand *errand, const struct exchange *x, char **at)
+{
+    struct session *session = errand->session;
+    errand->caller = (struct caller){
+        .permissions = x->principal.permissions,
+        .key = errand->key,
+        .account = session ? session->account : NULL,
+        .session = slice_of(session ? session->id : NULL),
+        .actor = put(at, actor_of(x)),
+        .ip = x->client,
+        .method = slice_of(http_method_name(x->head->method)),
+        .path = put(at, x->head->path),
+        .request_id = put(at, slice_make(x->request_id, 32)),
+        .settings = errand->snapshot->settings,
+        .tokens = &errand->snapshot->tokens,
+        .rates = x->worker->shared->rates,
+    };
+}
+
+/* The body's bytes leave the pool's blocks, where the next body would find them. */
+static void take_body(struct exchange *x, char *room)
+{
+    for (struct block *block = x->body.first; block; block = block->next) {
+        memcpy(room, block->bytes, block->len);
+        room += block->len;
+        explicit_bzero(block->bytes, block->len);
+    }
+    body_release(&x->body, &x->worker->request_blocks);
+}
+
+static struct errand *create(struct exchange *x)
+{
+    const struct request_head *head = x->head;
+    size_t size =
+        actor_of(x).len + head->path.len + 32 + x->path_rest.len + head->query.len + x->body.len;
+    struct errand *errand = calloc(1, sizeof *errand + size);
+    if (!errand)
+        return NULL;
+    char *at = errand->memory;
+    errand->memory_bytes = size;
+    hold(errand, x);
+    introduce(errand, x, &at);
+    errand->id = put(&at, x->path_rest);
+    errand->query = put(&at, head->query);
+    errand->body = slice_make(at, x->body.len);
+    errand->form = x->native->body == NATIVE_FORM &&
+                   slice_starts_nocase(head->content_type, SLICE("application/x-www-form-url"));
+    take_body(x, at);
+    errand->job = (struct job){.run = run, .done = done, .home = &x->worker->loop};
+    errand->x = x;
+    errand->plan = x->native->plan;
+    errand->desk = x->worker->shared->desk;
+    errand->err = ERR_CLOSED; /* also when the pool ends before it is run */
+    buffer_init(&errand->answer, ANSWER_BYTES_MAX);
+    return errand;
+}
+
+/* Who is not known yet is held back here, before anything slow is begun for them. */
+static enum verdict charge(struct exchange *x, const struct errand_plan *plan)
+{
+    if (!plan->per_minute)
+        return PASS;
+    const struct rate rate = {
+        .requests = plan->per_minute, .period_us = 60 * SECOND_US, .burst = plan->per_minute};
+    const uint64_t identity[2] = {x->client_hash, hash_bytes(slice_of(plan->verb))};
+    struct rate_verdict verdict = rate_charge(
+        x->worker->shared->rates, hash_bytes(slice_make((const char *)identity, sizeof identity)),
+        &rate, x->worker->loop.now_us);
+    exchange_show_limit(x, &verdict);
+    if (verdict.admitted)
+        return PASS;
+    x->retry_after_s = (verdict.retry_in_us + SECOND_US - 1) / SECOND_US;
+    return refuse(x, REFUSE_LOGIN_RATE);
+}
+
+void answer_errand(struct exchange *x)
+{
+    const struct errand_plan *plan = x->native->plan;
+    if (plan->signs && secret_empty(&exchange_settings(x)->security.jwt_secret)) {
+        refuse_with(x, REFUSE_TURNED_OFF, NULL,
+                    "Signing in with a password is off here: security.jwt_secret is not set.");
+        exchange_refuse(x);
+        return;
+    }
+    if (charge(x, plan) == REFUSE) {
+        exchange_refuse(x);
+        return;
+    }
+    struct errand *errand = create(x);
+    if (!errand) {
+        refuse_now(x, REFUSE_OVERLOADED);
+        return;
+    }
+    x->native_state = errand;
+    x->native_cancel = cancel;
+    enum lane lane = plan->hashes ? LANE_HASH : LANE_STORE;
+    if (jobs_submit(x->worker->shared->jobs, lane, &errand->job) == OK)
+        return;
+    x->native_cancel = NULL;
+    release(errand);
+    refuse_now(x, REFUSE_OVERLOADED);
+}

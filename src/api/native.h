@@ -1,0 +1,21 @@
+/* Native endpoints that have something done: an HTTP request becomes a verb's request (verb.h), is
+ * run on a job's thread, and its response becomes an answer. */
+#ifndef API_NATIVE_H
+#define API_NATIVE_H
+
+#include "gateway/gate.h"
+
+/* What a route has done. */
+struct errand_plan {
+    const char *verb;
+    const char *member; /* of the response: it is the answer's body; NULL: there is none */
+    bool list;          /* `member` is a list, and is answered as one */
+    unsigned status;
+    bool hashes;         /* passwords: in the lane for what is slow */
+    bool signs;          /* there only while one can sign in with a password */
+    unsigned per_minute; /* how often an address may; 0: as its other limits say */
+};
+
+void answer_errand(struct exchange *x);
+
+#endif

@@ -1,0 +1,72 @@
+/* What the verbs are made of; for *_verbs.c only. */
+#ifndef API_VERB_PARTS_H
+#define API_VERB_PARTS_H
+
+#include "api/verb.h"
+
+typedef json_t *verb_fn(const struct desk *desk, const struct caller *caller,
+                        const json_t *request);
+
+/* key_verbs.c, user_verbs.c, session_verbs.c */
+verb_fn verb_key_create, verb_key_list, verb_key_show, verb_key_revoke;
+verb_fn verb_user_create, verb_user_list, verb_user_show, verb_user_update, verb_user_delete;
+verb_fn verb_login, verb_login_for_minutes, verb_refresh, verb_logout, verb_me, verb_session_list,
+    verb_session_end;
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_BOOL, FIELD_LIST };
+
+/* A member of a request. What is not there leaves its place as it was. */
+struct field {
+    const char *name;
+    enum field_type type; /* struct slice, int64_t, bool, const json_t * */
+    bool required;
+    size_t place;       /* in the struct that is filled */
+    size_t given_place; /* of a bool that says whether it was there; 0: nobody asks */
+    bool null_is_none;  /* null is as good as leaving it out, and not a wrong type */
+};
+/* Fills `into` from the request; texts are borrowed from it. NULL when all is well, else the
+ * refusal: a member that no field has, one that is missing, a wrong type. The table ends with a
+ * NULL name. */
+json_t *fields_read(const json_t *request, const struct field *fields, void *into);
+
+/* --- responses ----------------------------------------------------------------------------------
+ */
+
+/* For what went wrong while `what` ("making the key"). */
+json_t *verb_failure(enum err err, const char *what);
+/* {"ok": true, NAME: value}. Takes `value` over in any case, which json_pack does not. */
+json_t *verb_success(const char *name, json_t *value);
+/* {"ok": true} */
+json_t *verb_done(void);
+/* RFC 3339, or null for 0. */
+json_t *time_value(uint64_t epoch_s);
+json_t *text_value(struct slice text);
+json_t *permissions_value(permissions set);
+
+/* A member of an object that is being built; `value` is taken over. */
+struct member {
+    const char *name;
+    json_t *value;
+};
+/* NULL when one of the values is, or there is no memory. */
+json_t *object_of(const struct member *members, size_t count);
+
+/* --- the record ---------------------------------------------------------------------------------
+ */
+
+/* A change of `event`'s kind to what `subject` names, as the audit log has it, before it is made.
+ * ERR_IO, ERR_MEMORY: it is not in the log, and must not be made. */
+enum err verb_record(const struct desk *desk, const struct caller *caller, enum audit_event event,
+                     struct slice subject, struct slice reason) MUST_CHECK;
+/* What was recorded did not come to be. */
+void verb_record_failure(const struct desk *desk, const struct caller *caller,
+                         enum audit_event event, struct slice subject, enum err why);
+/* What has happened, whatever becomes of its record. `actor` instead of the caller's. */
+void verb_note(const struct desk *desk, const struct caller *caller, enum audit_event event,
+               struct slice actor, unsigned status, struct slice reason);
+json_t *verb_audit_refusal(const char *what);
+
+#endif

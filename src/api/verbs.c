@@ -1,0 +1,296 @@
+/* The table of verbs, and what they share. Its one hard problem is that a request is input even
+ * though its sender may do everything: an unknown member or a wrong type is refused, never skipped,
+ * so that a limit that was misspelt does not make a key without one. */
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "api/verb_parts.h"
+#include "base/clock.h"
+
+const struct caller local_caller = {
+    .local = true,
+    .permissions = PERMISSIONS_ALL,
+    .actor = {"local", 5},
+    .method = {"CLI",   3},
+};
+
+static json_t *ping(const struct desk *desk, const struct caller *caller, const json_t *request)
+{
+    (void)desk, (void)caller, (void)request;
+    return json_pack("{s:b, s:i, s:s}", "ok", 1, "pid", (int)getpid(), "version",
+                     SALLYPORT_VERSION);
+}
+
+static const struct {
+    const char *name;
+    verb_fn *run;
+} verbs[] = {
+    {"key_create",        verb_key_create       },
+    {"key_list",          verb_key_list         },
+    {"key_show",          verb_key_show         },
+    {"key_revoke",        verb_key_revoke       },
+    {"user_create",       verb_user_create      },
+    {"user_list",         verb_user_list        },
+    {"user_show",         verb_user_show        },
+    {"user_update",       verb_user_update      },
+    {"user_delete",       verb_user_delete      },
+    {"login",             verb_login            },
+    {"login_for_minutes", verb_login_for_minutes},
+    {"refresh",           verb_refresh          },
+    {"logout",            verb_logout           },
+    {"me",                verb_me               },
+    {"session_list",      verb_session_list     },
+    {"session_end",       verb_session_end      },
+    {"ping",              ping                  },
+};
+
+json_t *verb_run(const struct desk *desk, const struct caller *caller, const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "verb"));
+    for (size_t i = 0; name && i < COUNT_OF(verbs); i++)
+        if (strcmp(name, verbs[i].name) == 0)
+            return verbs[i].run(desk, caller, request);
+    return verb_refusal("usage", NULL, "unknown verb; is this sallyport as new as the command?");
+}
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+static json_t *wrong_type(const char *name, const char *expected)
+{
+    return verb_refusal("usage", name, "%s: must be %s", name, expected);
+}
+
+static json_t *read_field(const json_t *value, const struct field *field, void *into)
+{
+    void *place = (char *)into + field->place;
+    switch (field->type) {
+    case FIELD_TEXT:
+        if (!json_is_string(value))
+            return wrong_type(field->name, "a string");
+        *(struct slice *)place = slice_make(json_string_value(value), json_string_length(value));
+        break;
+    case FIELD_NUMBER:
+        if (!json_is_integer(value))
+            return wrong_type(field->name, "a whole number");
+        *(int64_t *)place = json_integer_value(value);
+        break;
+    case FIELD_BOOL:
+        if (!json_is_boolean(value))
+            return wrong_type(field->name, "true or false");
+        *(bool *)place = json_is_true(value);
+        break;
+    case FIELD_LIST:
+        if (!json_is_array(value))
+            return wrong_type(field->name, "a list");
+        *(const json_t **)place = value;
+        break;
+    }
+    if (field->given_place)
+        *(bool *)((char *)into + field->given_place) = true;
+    return NULL;
+}
+
+static bool is_known(const char *name, const struct field *fields)
+{
+    if (strcmp(name, "verb") == 0)
+        return true;
+    for (; fields->name; fields++)
+        if (strcmp(name, fields->name) == 0)
+            return true;
+    return false;
+}
+
+json_t *fields_read(const json_t *request, const struct field *fields, void *into)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)request, name, value)
+    {
+        if (!is_known(name, fields))
+            return verb_refusal("usage", name, "%.64s: there is no such member here", name);
+    }
+    for (; fields->name; fields++) {
+        value = json_object_get(request, fields->name);
+        if (!value || (fields->null_is_none && json_is_null(value))) {
+            if (fields->required)
+                return verb_refusal("usage", fields->name, "%s: is required", fields->name);
+            continue;
+        }
+        json_t *refusal = read_field(value, fields, into);
+        if (refusal)
+            return refusal;
+    }
+    return NULL;
+}
+
+/* --- responses ----------------------------------------------------------------------------------
+ */
+
+static void wipe_and_free(void *memory)
+{
+    if (memory)
+        explicit_bzero(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+void json_wipe_on_free(void)
+{
+    json_set_alloc_funcs(malloc, wipe_and_free);
+}
+
+json_t *verb_refusal(const char *code, const char *param, const char *format, ...)
+{
+    char sentence[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    return json_pack("{s:b, s:s, s:s, s:s?}", "ok", 0, "error", code, "message", sentence, "param",
+                     param);
+}
+
+json_t *verb_failure(enum err err, const char *what)
+{
+    if (err == ERR_STORE)
+        return verb_refusal("store", NULL,
+                            "%s: the store could not be read or written; nothing was "
+                            "changed. Is the disk full or read-only?",
+                            what);
+    if (err == ERR_LIMIT)
+        return verb_refusal("limit", NULL, "%s: there are as many as can be; remove some", what);
+    return verb_refusal(err == ERR_MEMORY ? "memory" : err_name(err), NULL, "%s: %s", what,
+                        err_name(err));
+}
+
+json_t *verb_success(const char *name, json_t *value)
+{
+    json_t *object = json_object();
+    int failed = json_object_set_new(object, "ok", json_true());
+    failed |= json_object_set_new(object, name, value);
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+json_t *verb_done(void)
+{
+    return json_pack("{s:b}", "ok", 1);
+}
+
+json_t *time_value(uint64_t epoch_s)
+{
+    char text[32];
+    struct buffer out = BUFFER_OVER(text, sizeof text);
+    if (epoch_s == 0 || epoch_s > UINT32_MAX * UINT64_C(16))
+        return json_null();
+    clock_print_rfc3339(&out, epoch_s * SECOND_US);
+    return json_stringn(out.bytes, out.len);
+}
+
+json_t *text_value(struct slice text)
+{
+    return json_stringn(text.len ? text.ptr : "", text.len);
+}
+
+json_t *permissions_value(permissions set)
+{
+    json_t *list = json_array();
+    int failed = 0;
+    for (const struct permission_row *row = permission_table(); row->name; row++)
+        if (set & row->permission)
+            failed |= json_array_append_new(list, json_string(row->name));
+    if (!failed)
+        return list;
+    json_decref(list); /* fewer than there are would be a lie */
+    return NULL;
+}
+
+json_t *object_of(const struct member *members, size_t count)
+{
+    json_t *object = json_object();
+    int failed = 0;
+    for (size_t i = 0; i < count; i++)
+        failed |= json_object_set_new(object, members[i].name, members[i].value);
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+/* --- the record ---------------------------------------------------------------------------------
+ */
+
+static struct audit_record record_of(const struct caller *caller, enum audit_event event)
+{
+    return (struct audit_record){
+        .wall_us = clock_wall_us(),
+        .now_us = clock_now_us(),
+        .event = event,
+        .actor = caller->actor,
+        .ip = caller->ip,
+        .method = caller->method,
+        .path = caller->path,
+        .request_id = caller->request_id,
+    };
+}
+
+/* Where a command's change would stand in the API, so that a search finds both. */
+static void print_subject(struct buffer *out, enum audit_event event, struct slice subject)
+{
+    bool key = event == AUDIT_KEY_CREATE || event == AUDIT_KEY_REVOKE || event == AUDIT_KEY_UPDATE;
+    buffer_printf(out, "/api/v1/%s/%.*s", key ? "auth/api-keys" : "users", SLICE_ARG(subject));
+}
+
+static enum err record_change(const struct desk *desk, const struct caller *caller,
+                              enum audit_event event, struct slice subject, struct slice reason,
+                              enum err outcome)
+{
+    char memory[128];
+    struct buffer path = BUFFER_OVER(memory, sizeof memory);
+    if (!desk->audit)
+        return OK;
+    print_subject(&path, event, subject);
+    struct audit_record record = record_of(caller, event);
+    record.path = buffer_slice(&path);
+    record.reason = reason;
+    record.status = outcome == OK ? 0 : outcome == ERR_NOT_FOUND ? 404 : 500;
+    return audit_append(desk->audit, &record);
+}
+
+enum err verb_record(const struct desk *desk, const struct caller *caller, enum audit_event event,
+                     struct slice subject, struct slice reason)
+{
+    return record_change(desk, caller, event, subject, reason, OK);
+}
+
+void verb_record_failure(const struct desk *desk, const struct caller *caller,
+                         enum audit_event event, struct slice subject, enum err why)
+{
+    enum err ignored = record_change(desk, caller, event, subject, slice_of(err_name(why)), why);
+    (void)ignored; /* the answer to the caller says it too */
+}
+
+void verb_note(const struct desk *desk, const struct caller *caller, enum audit_event event,
+               struct slice actor, unsigned status, struct slice reason)
+{
+    if (!desk->audit)
+        return;
+    struct audit_record record = record_of(caller, event);
+    record.actor = actor;
+    record.status = status;
+    record.reason = reason;
+    audit_note(desk->audit, &record);
+}
+
+json_t *verb_audit_refusal(const char *what)
+{
+    return verb_refusal("audit", NULL,
+                        "%s: the audit log could not be written; nothing was changed. Is the disk "
+                        "full or read-only?",
+                        what);
+}
