@@ -83,9 +83,10 @@ static enum err add(const struct desk *desk, struct slice name, struct slice pla
     return err;
 }
 
-enum err make_first_admin(const struct settings *settings, const struct desk *desk,
+enum err make_first_admin(const struct settings *settings, const struct desk *desk, bool *made,
                           struct faults *faults)
 {
+    *made = false;
     if (secret_empty(&settings->security.jwt_secret) || accounts_have_admin(desk->accounts))
         return OK;
     if (secret_empty(&settings->security.admin_password)) {
@@ -104,5 +105,6 @@ enum err make_first_admin(const struct settings *settings, const struct desk *de
     if (err != OK)
         faults_add(faults, settings->file, 0, "security.admin_password",
                    "the user admin could not be made: %s", err_name(err));
+    *made = err == OK;
     return err;
 }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "cli/control.h"
 #include "cli/first_start.h"
+#include "cli/welcome.h"
 #include "cli/writer.h"
 #include "gateway/gateway.h"
 #include "identity/keys.h"
@@ -59,6 +60,7 @@ struct server {
     struct accounts *accounts;
     struct audit *audit;
     struct desk desk; /* for the native API and for commands */
+    bool made_admin;  /* by this start */
     struct recorder *recorder;
     struct gateway *gateway;
     struct control_server *control;
@@ -261,7 +263,7 @@ static enum err make(struct server *server, struct faults *faults)
     enum err closed = check_credentials(settings, keyring_count(server->keyring), faults);
     TRY(accounts_load(server->accounts, server->store, clock_wall_us() / SECOND_US));
     server->desk = (struct desk){server->store, server->keyring, server->accounts, server->audit};
-    TRY(make_first_admin(settings, &server->desk, faults));
+    TRY(make_first_admin(settings, &server->desk, &server->made_admin, faults));
     TRY(recorder_create(settings, gateway_worker_count(settings), &server->recorder));
     struct gateway_parts parts = {
         .settings = settings,
@@ -315,50 +317,11 @@ static void print_listeners(const struct server *server)
     }
 }
 
-/* A key for a first try, with lines to paste. It is a key like any other: list it, revoke it. */
-static enum err print_demo(struct server *server)
+static enum err welcome_first_try(const struct server *server)
 {
     AUTO(buffer) address = BUFFER_MAX(512);
-    AUTO(secret) plain = {0};
-    struct api_key *key;
-    struct key_request request = {
-        .name = SLICE("demo"),
-        .permissions = READ_MODELS | RUN_INFERENCE | USE_STREAMING | READ_METRICS,
-    };
-    TRY(keyring_create_key(server->keyring, server->store, &request, clock_wall_us() / SECOND_US,
-                           &plain, &key));
     gateway_print_listener(server->gateway, 0, &address);
-    struct slice text = secret_reveal(&plain);
-    const char *at = buffer_text_of(&address);
-    /* A first try may well have a certificate that nobody else knows; the first is for everybody.
-     */
-    bool tls = settings_listen_tls(server->settings, 0);
-    AUTO(buffer) curl = BUFFER_MAX(8 * 1024);
-    buffer_text(&curl, "curl");
-    if (tls)
-        buffer_printf(&curl, " --cacert %s", server->settings->server.tls_certificates.items[0]);
-    const char *command = buffer_text_of(&curl), *scheme = tls ? "https" : "http";
-    printf("\nThe demo model is behind the gate. Your API key (shown once):\n\n  %.*s\n\n"
-           "A chat:\n\n"
-           "  %s %s://%s/v1/chat/completions -H 'Authorization: Bearer %.*s' "
-           "-H 'Content-Type: application/json' "
-           "-d "
-           "'{\"model\":\"sallyport-demo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]"
-           "}'\n\n"
-           "The same, streamed:\n\n"
-           "  %s -N %s://%s/v1/chat/completions -H 'Authorization: Bearer %.*s' "
-           "-H 'Content-Type: application/json' "
-           "-d '{\"model\":\"sallyport-demo\",\"stream\":true,"
-           "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
-           "The models:\n\n"
-           "  %s %s://%s/v1/models -H 'Authorization: Bearer %.*s'\n\n"
-           "Ctrl-C ends it. For a real model server: sallyport serve --upstream "
-           "ollama=http://127.0.0.1:11434\n",
-           SLICE_ARG(text), command, scheme, at, SLICE_ARG(text), command, scheme, at,
-           SLICE_ARG(text), command, scheme, at, SLICE_ARG(text));
-    fflush(stdout);
-    api_key_unref(key);
-    return OK;
+    return welcome(server->settings, &server->desk, buffer_text_of(&address), server->made_admin);
 }
 
 static void say_how_to_make_a_key(const struct server *server)
@@ -396,7 +359,7 @@ int command_serve(int argc, char **argv)
     if (!err) {
         print_listeners(&server);
         if (server.settings->demo)
-            err = print_demo(&server);
+            err = welcome_first_try(&server);
         else
             say_how_to_make_a_key(&server);
     }

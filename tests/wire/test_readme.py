@@ -37,7 +37,7 @@ class ReadmeTest(unittest.TestCase):
         cls.reader.start()
         if not cls.ready.wait(START_S):
             cls.process.kill()
-            raise AssertionError("the demo did not print address, key and three curl lines:\n" + cls.text())
+            raise AssertionError("the demo did not print address, key and four curl lines:\n" + cls.text())
 
     @classmethod
     def text(cls):
@@ -48,7 +48,7 @@ class ReadmeTest(unittest.TestCase):
         for line in cls.process.stdout:
             cls.said.append(line.rstrip("\n"))
             text = cls.text()
-            if LISTENING.search(text) and KEY.search(text) and len(PRINTED_CURL.findall(text)) >= 3:
+            if LISTENING.search(text) and KEY.search(text) and len(PRINTED_CURL.findall(text)) >= 4:
                 cls.ready.set()
 
     @classmethod
@@ -91,6 +91,7 @@ class ReadmeTest(unittest.TestCase):
         answers = [self.run_shell(line.replace("curl ", "curl --fail ", 1)) for line in lines]
         self.assertTrue(any("data: [DONE]" in answer for answer in answers))
         self.assertTrue(any('"chat.completion"' in answer for answer in answers))
+        self.assertTrue(any('"refresh_token"' in answer for answer in answers))
 
     def test_the_configuration_is_valid(self):
         path = self.folder / "readme.toml"
