@@ -1,5 +1,5 @@
-/* The verbs of signing in: login, refresh, logout, and one's own sessions. Its one hard problem is to
- * tell a stranger nothing: whatever was wrong with a login is one answer, in about one time. */
+/* The verbs of signing in: login, refresh, logout, and one's own sessions. Its one hard problem is
+ * to tell a stranger nothing: whatever was wrong with a login is one answer, in about one time. */
 #include "api/verb_parts.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -22,9 +22,9 @@ static json_t *account_value(const struct account *account)
 {
     enum role role = atomic_load_explicit(&account->role, memory_order_relaxed);
     const struct member members[] = {
-        {"id", json_string(account->name)},
-        {"username", json_string(account->name)},
-        {"role", json_string(role_name(role))},
+        {"id",          json_string(account->name)               },
+        {"username",    json_string(account->name)               },
+        {"role",        json_string(role_name(role))             },
         {"permissions", permissions_value(role_permissions(role))},
     };
     return object_of(members, COUNT_OF(members));
@@ -40,13 +40,13 @@ static json_t *tokens_value(const struct caller *caller, const struct session *s
     if (err != OK)
         return verb_failure(err, "signing the token");
     const struct member members[] = {
-        {"token", text_value(secret_reveal(&token))},
-        {"expires_at", time_value(expires)},
-        {"access_token", text_value(secret_reveal(&token))},
-        {"token_type", json_string("bearer")},
-        {"expires_in", json_integer((json_int_t)(expires - now))},
-        {"refresh_token", text_value(refresh)},
-        {"user", account_value(session->account)},
+        {"token",         text_value(secret_reveal(&token))        },
+        {"expires_at",    time_value(expires)                      },
+        {"access_token",  text_value(secret_reveal(&token))        },
+        {"token_type",    json_string("bearer")                    },
+        {"expires_in",    json_integer((json_int_t)(expires - now))},
+        {"refresh_token", text_value(refresh)                      },
+        {"user",          account_value(session->account)          },
     };
     return verb_success("tokens", object_of(members, COUNT_OF(members)));
 }
@@ -64,6 +64,7 @@ struct login_wishes {
     struct slice ignored; /* OAuth2's own members, which password forms send along */
 };
 
+// clang-format off
 static const struct field login_fields[] = {
     {"username", FIELD_TEXT, true, offsetof(struct login_wishes, username), 0},
     {"password", FIELD_TEXT, true, offsetof(struct login_wishes, password), 0},
@@ -73,6 +74,7 @@ static const struct field login_fields[] = {
     {"client_secret", FIELD_TEXT, false, offsetof(struct login_wishes, ignored), 0},
     {0},
 };
+// clang-format on
 
 static json_t *refuse_login(const struct desk *desk, const struct caller *caller,
                             const char *reason)
@@ -96,8 +98,8 @@ static json_t *charge_login(const struct caller *caller, struct slice name)
     return refusal;
 }
 
-static json_t *sign_in(const struct desk *desk, const struct caller *caller,
-                       const json_t *request, uint64_t lifetime_s)
+static json_t *sign_in(const struct desk *desk, const struct caller *caller, const json_t *request,
+                       uint64_t lifetime_s)
 {
     struct login_wishes wishes = {0};
     json_t *refusal = fields_read(request, login_fields, &wishes);
@@ -110,9 +112,8 @@ static json_t *sign_in(const struct desk *desk, const struct caller *caller,
         return refusal;
     AUTO(secret) refresh = {0};
     struct session *session;
-    enum err err =
-        accounts_sign_in(desk->accounts, desk->store, wishes.username, wishes.password,
-                         now_epoch_s(), refresh_lifetime_s(caller), &refresh, &session);
+    enum err err = accounts_sign_in(desk->accounts, desk->store, wishes.username, wishes.password,
+                                    now_epoch_s(), refresh_lifetime_s(caller), &refresh, &session);
     if (err == ERR_DENIED)
         return refuse_login(desk, caller, "denied");
     if (err != OK)
@@ -139,7 +140,10 @@ json_t *verb_login_for_minutes(const struct desk *desk, const struct caller *cal
 
 json_t *verb_refresh(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
-    static const struct field fields[] = {{"refresh_token", FIELD_TEXT, true, 0, 0}, {0}};
+    static const struct field fields[] = {
+        {"refresh_token", FIELD_TEXT, true, 0, 0},
+        {0          }
+    };
     struct slice presented;
     json_t *refusal = fields_read(request, fields, &presented);
     if (refusal)
@@ -185,7 +189,8 @@ json_t *verb_logout(const struct desk *desk, const struct caller *caller, const 
                             "only somebody who has signed in can sign out; an API key is revoked");
     char other[SESSION_ID_LEN + 1];
     struct session *second = NULL;
-    if (refresh.ptr && accounts_session_of_refresh(desk->accounts, desk->store, refresh, other) == OK)
+    if (refresh.ptr &&
+        accounts_session_of_refresh(desk->accounts, desk->store, refresh, other) == OK)
         second = session_find(desk->accounts, slice_of(other), now_epoch_s());
     enum err err =
         accounts_end_session(desk->accounts, desk->store, caller->session, now_epoch_s());
@@ -214,10 +219,10 @@ json_t *verb_me(const struct desk *desk, const struct caller *caller, const json
     if (caller->account)
         return verb_success("me", account_value(caller->account));
     const struct member members[] = {
-        {"id", caller->key ? json_string(caller->key->id) : json_null()},
-        {"username", text_value(caller->key ? slice_of(caller->key->name) : caller->actor)},
-        {"role", json_null()},
-        {"permissions", permissions_value(caller->permissions)},
+        {"id",          caller->key ? json_string(caller->key->id) : json_null()             },
+        {"username",    text_value(caller->key ? slice_of(caller->key->name) : caller->actor)},
+        {"role",        json_null()                                                          },
+        {"permissions", permissions_value(caller->permissions)                               },
     };
     return verb_success("me", object_of(members, COUNT_OF(members)));
 }
@@ -231,12 +236,14 @@ static json_t *refuse_unsigned(const struct caller *caller)
 
 static json_t *session_value(const struct caller *caller, const struct session_view *view)
 {
+    // clang-format off
     const struct member members[] = {
         {"id", json_string(view->id)},
         {"created_at", time_value(view->created_epoch_s)},
         {"expires_at", time_value(view->expires_epoch_s)},
         {"current", json_boolean(slice_equal(caller->session, slice_of(view->id)))},
     };
+    // clang-format on
     return object_of(members, COUNT_OF(members));
 }
 
@@ -266,7 +273,10 @@ json_t *verb_session_list(const struct desk *desk, const struct caller *caller,
 json_t *verb_session_end(const struct desk *desk, const struct caller *caller,
                          const json_t *request)
 {
-    static const struct field fields[] = {{"id", FIELD_TEXT, false, 0, 0}, {0}};
+    static const struct field fields[] = {
+        {"id",   FIELD_TEXT, false, 0, 0},
+        {0}
+    };
     struct slice id = {0};
     json_t *refusal = refuse_unsigned(caller);
     if (!refusal)

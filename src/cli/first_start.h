@@ -17,7 +17,8 @@ enum err check_credentials(const struct settings *settings, size_t keys,
                            struct faults *faults) MUST_CHECK;
 
 /* The account `admin`, from security.admin_password, when nobody in the store may administer;
- * `*made` says whether it was. An error leaves a sentence in `faults`: ERR_STORE, ERR_IO (the audit log), ERR_CONFIG, ERR_MEMORY.
+ * `*made` says whether it was. An error leaves a sentence in `faults`: ERR_STORE, ERR_IO (the audit
+ * log), ERR_CONFIG, ERR_MEMORY.
  */
 enum err make_first_admin(const struct settings *settings, const struct desk *desk, bool *made,
                           struct faults *faults) MUST_CHECK;

@@ -14,10 +14,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "api/verb.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "cli/control.h"
-#include "api/verb.h"
 
 struct place {
     char directory[160], database[192], socket[192];
@@ -283,7 +283,8 @@ static void the_socket_is_private_and_a_stale_one_is_replaced(void **state)
     assert_int_equal(control_call(place->directory, request, &response), ERR_NOT_FOUND);
     assert_int_equal(control_call("/nonexistent", request, &response), ERR_NOT_FOUND);
     json_decref(request);
-    place->server = control_serve(place->directory, &(struct desk){place->store, place->keyring, place->accounts, NULL});
+    place->server = control_serve(
+        place->directory, &(struct desk){place->store, place->keyring, place->accounts, NULL});
     assert_non_null(place->server);
     ping_tells_who_is_there(state);
 }
