@@ -3,8 +3,9 @@
 #include <stdio.h>
 
 #include "api/verb.h"
+#include "base/utf8.h"
 
-enum { FORM_FIELDS_MAX = 16 };
+enum { PAIRS_MAX = 16, DECODED_BYTES_MAX = 128 * 1024 };
 
 static enum err refuse(struct document_refusal *refusal, const char *code, const char *message)
 {
@@ -24,11 +25,13 @@ static int hex_digit(char c)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/* Percent-escapes and, in forms and queries, '+' for a space. NULL: not well formed, or not UTF-8
- * text. */
-static json_t *decoded_value(struct slice text, bool plus)
+/* Percent-escapes and, in forms and queries, '+' for a space. ERR_SYNTAX: not well formed, or not
+ * UTF-8 text. ERR_MEMORY. */
+static enum err decode(struct slice text, bool plus, json_t **value)
 {
-    AUTO(buffer) out = BUFFER_MAX(64 * 1024);
+    AUTO(buffer) out = BUFFER_MAX(DECODED_BYTES_MAX);
+    if (!buffer_reserve(&out, text.len + 1)) /* at once: a buffer that grows leaves copies behind */
+        return ERR_MEMORY;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '+' && plus)
@@ -37,75 +40,96 @@ static json_t *decoded_value(struct slice text, bool plus)
             int high = i + 2 < text.len ? hex_digit(text.ptr[i + 1]) : -1;
             int low = i + 2 < text.len ? hex_digit(text.ptr[i + 2]) : -1;
             if (high < 0 || low < 0)
-                return NULL;
+                return ERR_SYNTAX;
             c = (char)(high << 4 | low);
             i += 2;
         }
         buffer_byte(&out, c);
     }
-    json_t *value = out.failed ? NULL : json_stringn(out.len ? out.bytes : "", out.len);
-    if (out.bytes)
-        explicit_bzero(out.bytes, out.len);
-    return value;
+    struct slice decoded = buffer_slice(&out);
+    bool valid = utf8_valid(decoded);
+    *value = valid ? json_stringn(decoded.len ? decoded.ptr : "", decoded.len) : NULL;
+    explicit_bzero(out.bytes, out.len);
+    return *value ? OK : valid ? ERR_MEMORY : ERR_SYNTAX;
 }
 
-/* Each pair becomes a member; twice the same is refused, as in JSON. */
-static bool add_pairs(json_t *object, struct slice pairs)
+/* One pair of a form or a query; twice the same name is refused, as in JSON. */
+static enum err add_pair(json_t *object, struct slice name, struct slice value)
+{
+    json_t *key, *text;
+    TRY(decode(name, true, &key));
+    enum err err = decode(value, true, &text);
+    const char *word = json_string_value(key);
+    if (err == OK &&
+        (!word[0] || strlen(word) != json_string_length(key) || json_object_get(object, word))) {
+        json_decref(text);
+        err = ERR_SYNTAX;
+    } else if (err == OK && json_object_set_new(object, word, text) != 0) {
+        err = ERR_MEMORY;
+    }
+    json_decref(key);
+    return err;
+}
+
+/* Each pair becomes a member. */
+static enum err add_pairs(json_t *object, struct slice pairs, struct document_refusal *refusal,
+                          const char *what)
 {
     for (unsigned count = 0; pairs.len; count++) {
         struct slice value = slice_cut(&pairs, '&'), name = slice_cut(&value, '=');
-        json_t *key = count < FORM_FIELDS_MAX ? decoded_value(name, true) : NULL;
-        json_t *text = key ? decoded_value(value, true) : NULL;
-        const char *word = json_string_value(key);
-        bool good = text && word && word[0] && !json_object_get(object, word) &&
-                    json_object_set(object, word, text) == 0;
-        json_decref(key);
-        json_decref(text);
-        if (!good)
-            return false;
+        enum err err = count < PAIRS_MAX ? add_pair(object, name, value) : ERR_SYNTAX;
+        if (err == ERR_SYNTAX)
+            return refuse(refusal, "usage", what);
+        TRY(err);
     }
-    return true;
+    return OK;
+}
+
+/* The gate's own scanner has read the text already; there are a few things that JSON allows and
+ * jansson does not take. */
+static enum err read_json(struct slice body, json_t **object, struct document_refusal *refusal)
+{
+    json_error_t wrong;
+    enum err err = json_read(body, object, &wrong);
+    if (err == ERR_MEMORY || json_is_object(*object))
+        return err;
+    if (err == OK)
+        return refuse(refusal, "usage", "The request body must be a JSON object.");
+    bool number = json_error_code(&wrong) == json_error_numeric_overflow;
+    /* Nothing of the library's own sentence: it quotes what it read, a password perhaps. */
+    return refuse(refusal, "usage",
+                  number ? "The request body has a number that is too large."
+                         : "The request body is nested too deeply, or has a NUL in a string.");
 }
 
 /* What stands in the body, as an object. */
 static enum err read_body(const struct document_request *request, json_t **object,
                           struct document_refusal *refusal)
 {
-    json_error_t wrong;
-    if (request->form || request->body.len == 0) {
-        *object = json_object();
-        if (!*object)
-            return ERR_MEMORY;
-        return add_pairs(*object, request->body)
-                   ? OK
-                   : refuse(refusal, "usage", "The form is not well formed.");
-    }
-    *object = json_loadb(request->body.ptr, request->body.len, JSON_REJECT_DUPLICATES, &wrong);
-    if (json_is_object(*object))
-        return OK;
-    if (!*object && json_error_code(&wrong) == json_error_out_of_memory)
-        return ERR_MEMORY;
-    /* Nothing of the library's sentence: it quotes what it read, a password perhaps. */
-    return refuse(refusal, "usage",
-                  *object ? "The request body must be a JSON object."
-                          : "The request body is not acceptable JSON: it must be one JSON text in "
-                            "UTF-8, no key twice in an object, nothing after its end.");
+    if (!request->form && request->body.len)
+        return read_json(request->body, object, refusal);
+    *object = json_object();
+    return *object ? add_pairs(*object, request->body, refusal, "The form is not well formed.")
+                   : ERR_MEMORY;
 }
 
 static enum err make_request(const struct document_request *request, json_t **object,
                              struct document_refusal *refusal)
 {
     TRY(read_body(request, object, refusal));
-    if (!add_pairs(*object, request->query))
-        return refuse(refusal, "usage", "The query of the URL is not well formed.");
-    if (json_object_get(*object, "verb") || (request->id.len && json_object_get(*object, "id"))) {
-        snprintf(refusal->param, sizeof refusal->param, "%s",
-                 json_object_get(*object, "verb") ? "verb" : "id");
+    TRY(add_pairs(*object, request->query, refusal, "The query of the URL is not well formed."));
+    const char *taken = json_object_get(*object, "verb")                    ? "verb"
+                        : request->id.len && json_object_get(*object, "id") ? "id"
+                                                                            : NULL;
+    if (taken) { /* not the sender's to say */
+        snprintf(refusal->param, sizeof refusal->param, "%s", taken);
         return refuse(refusal, "usage", "There is no such member here.");
     }
-    json_t *id = request->id.len ? decoded_value(request->id, false) : NULL;
-    if (request->id.len && !id)
+    json_t *id = NULL;
+    enum err err = request->id.len ? decode(request->id, false, &id) : OK;
+    if (err == ERR_SYNTAX)
         return refuse(refusal, "not_found", "There is nothing at this path. Check its spelling.");
+    TRY(err);
     if ((id && json_object_set_new(*object, "id", id) != 0) ||
         json_object_set_new(*object, "verb", json_string(request->verb)) != 0)
         return ERR_MEMORY;

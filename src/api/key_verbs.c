@@ -17,7 +17,8 @@ static json_t *models_value(struct slice models_json)
 {
     if (models_json.len == 0)
         return json_array();
-    return json_loadb(models_json.ptr, models_json.len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *models;
+    return json_read(models_json, &models, NULL) == OK ? models : NULL;
 }
 
 static const char *status_of(const struct stored_key *key)

@@ -1,11 +1,10 @@
 /* The lists of models, in the dialect that was asked for, filtered to what the caller may use. What
  * the configuration lists is known; an upstream that lists nothing is asked. The hard problem:
  * several upstreams answer in their own time, and the client may go meanwhile (native_cancel). */
-#include <jansson.h>
-
 #include "api/routes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "identity/json_read.h"
 
 enum { LIST_BYTES_MAX = 4 * 1024 * 1024, ANSWER_BYTES_MAX = 64 * 1024 * 1024 };
 
@@ -78,13 +77,12 @@ static json_t *configured_entry(const struct list_shape *shape, const struct ups
 static enum err add_answer(const struct listing *listing, json_t *list,
                            const struct list_shape *shape, struct part *part)
 {
-    json_error_t wrong;
-    json_t *answer = json_loadb(part->body.len ? part->body.bytes : "", part->body.len,
-                                JSON_REJECT_DUPLICATES, &wrong);
-    if (!answer && json_error_code(&wrong) == json_error_out_of_memory)
-        return ERR_MEMORY;
+    json_t *answer;
+    enum err err = json_read(buffer_slice(&part->body), &answer, NULL);
+    if (err == ERR_MEMORY)
+        return err;
+    err = OK;
     json_t *entries = json_object_get(answer, shape->members), *entry;
-    enum err err = OK;
     size_t i;
     if (!json_is_object(answer)) /* Ollama writes null for an empty list */
         part->status = 0;

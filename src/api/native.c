@@ -194,8 +194,7 @@ static struct errand *create(struct exchange *x)
     errand->id = put(&at, x->path_rest);
     errand->query = put(&at, head->query);
     errand->body = slice_make(at, x->body.len);
-    errand->form = x->native->body == NATIVE_FORM &&
-                   slice_starts_nocase(head->content_type, SLICE("application/x-www-form-url"));
+    errand->form = x->body_is_form;
     take_body(x, at);
     errand->job = (struct job){.run = run, .done = done, .home = &x->worker->loop};
     errand->x = x;

@@ -14,6 +14,7 @@
 
 #include "api/caller.h"
 #include "identity/accounts.h"
+#include "identity/json_read.h"
 #include "identity/keys.h"
 #include "record/audit.h"
 
@@ -32,15 +33,11 @@ struct desk {
 };
 
 /* NULL only when there is no memory. The caller owns the response; it may hold a plain key or a
- * password, see json_wipe_on_free. */
+ * password, see json_watch_memory. */
 json_t *verb_run(const struct desk *desk, const struct caller *caller, const json_t *request);
 
 /* {"ok": false, ...}. `param` may be NULL. */
 json_t *verb_refusal(const char *code, const char *param, const char *format, ...)
     PRINTF_LIKE(3, 4);
-
-/* From here on jansson wipes all memory that it frees, so that no copy of a secret stays behind.
- * Called before the first document with a secret in it. */
-void json_wipe_on_free(void);
 
 #endif

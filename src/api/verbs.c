@@ -1,7 +1,6 @@
 /* The table of verbs, and what they share. Its one hard problem is that a request is input even
  * though its sender may do everything: an unknown member or a wrong type is refused, never skipped,
  * so that a limit that was misspelt does not make a key without one. */
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,18 +128,6 @@ json_t *fields_read(const json_t *request, const struct field *fields, void *int
 
 /* --- responses ----------------------------------------------------------------------------------
  */
-
-static void wipe_and_free(void *memory)
-{
-    if (memory)
-        explicit_bzero(memory, malloc_usable_size(memory));
-    free(memory);
-}
-
-void json_wipe_on_free(void)
-{
-    json_set_alloc_funcs(malloc, wipe_and_free);
-}
 
 json_t *verb_refusal(const char *code, const char *param, const char *format, ...)
 {

@@ -149,12 +149,14 @@ static json_t *answer(struct control_server *server, enum err received, size_t l
         return verb_refusal("usage", NULL, "a request has at most %d bytes", LINE_MAX_BYTES);
     if (received != OK)
         return verb_refusal("usage", NULL, "a request is one JSON object on one line");
-    json_error_t wrong;
-    json_t *request = json_loadb(server->line, len, JSON_REJECT_DUPLICATES, &wrong);
-    json_t *response =
-        json_is_object(request)
-            ? verb_run(&server->desk, &local_caller, request)
-            : verb_refusal("usage", NULL, "a request is one JSON object on one line");
+    json_t *request, *response;
+    enum err err = json_read(slice_make(server->line, len), &request, NULL);
+    if (err == ERR_MEMORY)
+        return NULL;
+    if (json_is_object(request))
+        response = verb_run(&server->desk, &local_caller, request);
+    else
+        response = verb_refusal("usage", NULL, "a request is one JSON object on one line");
     json_decref(request);
     return response;
 }
@@ -269,7 +271,6 @@ struct control_server *control_serve(const char *directory, const struct desk *d
         server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (server->stop_fd >= 0)
         server->listen_fd = listen_at(server->directory_fd);
-    json_wipe_on_free();
     if (server->listen_fd >= 0) {
         errno = start_thread(server);
         if (errno == 0)
@@ -327,7 +328,7 @@ static enum err exchange(int fd, const json_t *request, char *line, json_t **res
     TRY(print_line(request, line, LINE_MAX_BYTES, &len));
     TRY(send_all(fd, line, len, -1, deadline_us));
     TRY(receive_line(fd, line, LINE_MAX_BYTES, -1, deadline_us, &len));
-    *response = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    TRY(json_read(slice_make(line, len), response, NULL));
     if (json_is_object(*response))
         return OK;
     json_decref(*response);

@@ -12,6 +12,7 @@
 #include "cli/serve.h"
 #include "cli/user.h"
 #include "cli/version.h"
+#include "identity/json_read.h"
 
 static const struct command {
     const char *name;
@@ -43,6 +44,7 @@ static void print_help(FILE *out)
 int main(int argc, char **argv)
 {
     hash_seed();
+    json_watch_memory();
     signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error code, not an end */
     if (argc < 2) {
         print_help(stderr);

@@ -360,7 +360,6 @@ int verb_command_run(const struct verb_command *command, int argc, char **argv)
         print_help(&a);
         return EXIT_OK;
     }
-    json_wipe_on_free();
     json_t *request = json_pack("{s:s}", "verb", a.subcommand->verb);
     status = fill_request(request, &a);
     if (status == EXIT_OK && a.subcommand->complete)

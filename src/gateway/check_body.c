@@ -24,11 +24,11 @@ static bool is_form(struct slice type)
 static enum verdict check_head(struct exchange *x)
 {
     const struct request_head *head = x->head;
-    bool form = x->native && x->native->body == NATIVE_FORM && is_form(head->content_type);
+    x->body_is_form = x->native && x->native->body == NATIVE_FORM && is_form(head->content_type);
     if (head->content_encoding.ptr &&
         !slice_equal_nocase(head->content_encoding, SLICE("identity")))
         return refuse(x, REFUSE_CONTENT_ENCODING);
-    if (!form && (!head->content_type.ptr || !is_json(head->content_type)))
+    if (!x->body_is_form && (!head->content_type.ptr || !is_json(head->content_type)))
         return refuse(x, REFUSE_CONTENT_TYPE);
     return PASS;
 }

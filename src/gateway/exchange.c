@@ -269,10 +269,14 @@ static enum err begin_scan(struct exchange *x)
     }
     arena_init(&scan->arena, scan->memory, sizeof scan->memory, SCAN_ARENA_MAX);
     x->scan = scan;
-    const struct dialect *dialect = x->endpoint->dialect;
-    call_init(&x->call, x->endpoint->call, dialect, &x->arena);
-    scan->reader = (struct call_reader){&x->call, dialect, &x->arena};
-    scan->json = json_create(&scan->arena, call_listen, &scan->reader);
+    if (x->endpoint) {
+        const struct dialect *dialect = x->endpoint->dialect;
+        call_init(&x->call, x->endpoint->call, dialect, &x->arena);
+        scan->reader = (struct call_reader){&x->call, dialect, &x->arena};
+        scan->json = json_create(&scan->arena, call_listen, &scan->reader);
+    } else {
+        scan->json = json_create(&scan->arena, NULL, NULL);
+    }
     if (!scan->json) {
         refuse(x, REFUSE_OVERLOADED);
         return ERR_MEMORY;
@@ -282,8 +286,7 @@ static enum err begin_scan(struct exchange *x)
 
 enum err exchange_begin_body(struct exchange *x)
 {
-    /* A native route's body is short, and read whole by whoever answers. */
-    if (x->endpoint)
+    if (!x->body_is_form)
         TRY(begin_scan(x));
     x->has_body = true;
     if (x->head->chunked)
@@ -331,7 +334,8 @@ static enum err complete(struct exchange *x)
     if (x->scan) {
         if (json_end(x->scan->json) != OK)
             return bad_json(x);
-        call_finish(&x->call);
+        if (x->endpoint)
+            call_finish(&x->call);
         release_scan(x);
     }
     x->body_complete = true;

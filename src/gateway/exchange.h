@@ -91,7 +91,8 @@ struct exchange {
 
     /* The body. */
     bool has_body, body_complete;
-    bool over_limit; /* of its connection */
+    bool body_is_form; /* a native route's: not JSON, but what a web form sends */
+    bool over_limit;   /* of its connection */
     uint64_t body_began_us;
     uint64_t body_left; /* of a Content-Length */
     struct chunked chunked;

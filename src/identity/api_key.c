@@ -3,12 +3,12 @@
  * never turn into "no list", which means all of them. */
 #include "identity/api_key.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
 #include "base/utf8.h"
 #include "identity/digest.h"
+#include "identity/json_read.h"
 #include "identity/key_text.h"
 
 bool key_word_valid(struct slice word, size_t max)
@@ -28,8 +28,11 @@ bool key_word_valid(struct slice word, size_t max)
 /* NULL: not a list of model names. An empty text is an empty list. */
 static json_t *parse_models(struct slice text)
 {
-    json_t *list =
-        text.len == 0 ? json_array() : json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *list = NULL;
+    if (text.len == 0)
+        list = json_array();
+    else if (json_read(text, &list, NULL) != OK)
+        return NULL;
     bool good = json_is_array(list) && json_array_size(list) <= KEY_MODELS_MAX &&
                 (text.len == 0 || json_array_size(list) > 0);
     for (size_t i = 0; good && i < json_array_size(list); i++) {

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/random.h"
+#include "identity/json_read.h"
 #include "store/file.h"
 
 #define KEY_NAME "audit.key"
@@ -257,10 +257,11 @@ static bool read_members(struct slice text, struct audit_checkpoint *checkpoint)
     json_int_t version = 0, seq = -1, offset = -1, wall_us = -1;
     const char *hash = NULL;
     size_t hash_len = 0;
-    json_t *object = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
-    bool good = object && json_unpack(object, "{s:I, s:I, s:s%, s:I, s:I}", "checkpoint", &version,
-                                      "seq", &seq, "hash", &hash, &hash_len, "offset", &offset,
-                                      "wall_us", &wall_us) == 0;
+    json_t *object;
+    bool good =
+        json_read(text, &object, NULL) == OK &&
+        json_unpack(object, "{s:I, s:I, s:s%, s:I, s:I}", "checkpoint", &version, "seq", &seq,
+                    "hash", &hash, &hash_len, "offset", &offset, "wall_us", &wall_us) == 0;
     good = good && version == 1 && seq >= 0 && offset >= 0 && wall_us >= 0 &&
            hash_len == AUDIT_HASH_LEN;
     if (good) {

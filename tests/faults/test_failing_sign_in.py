@@ -1,0 +1,124 @@
+"""One call of the gateway fails while somebody signs in, asks with a token, refreshes, signs out: then the
+next one, until none does. Nobody gets in who should not, a session that was ended stays ended, and what was
+not done can be done again."""
+
+import errno
+import itertools
+import json
+import secrets
+
+from calls import REFUSALS, CallCase, named
+from case import CLOSED
+from tools.case import rows
+from tools.client import request
+
+PASSWORD = secrets.token_hex(12)
+MEMORY = ["memory", ("crypto", 0)]
+STORE = ["memory", "sql", "fsync", "disk", ("disk", errno.ENOSPC)]
+
+
+class SignIn(CallCase):
+    sections = {"security": {"admin_password": PASSWORD}, "log": {"audit": "audit.log"},
+                "server": {"trusted_proxies": ["127.0.0.1/32"]}}
+    numbers = itertools.count(1)
+
+    @classmethod
+    def set_up(cls):
+        super().set_up()
+        cls.gateway.secrets.append(PASSWORD)
+
+    # Asking.
+
+    def send(self, method, path, body=None, token=None):
+        """From an address of its own: attempts are counted by address."""
+        number = next(self.numbers)
+        fields = [("X-Forwarded-For", f"198.51.{number // 250}.{number % 250 + 1}")]
+        text = json.dumps(body).encode() if body is not None else None
+        if text is not None:
+            fields.append(("Content-Type", "application/json"))
+        return self.outcome(request(method, path, fields, text, key=token))
+
+    def login(self):
+        response = self.send("POST", "/api/v1/auth/login", {"username": "admin", "password": PASSWORD})
+        return self.pair(response)
+
+    def pair(self, response):
+        """The tokens of an answer, None when it was refused or got lost."""
+        if response == CLOSED or not response.complete:
+            return None
+        if response.status != 200:
+            self.assert_refusal(response, REFUSALS)
+            return None
+        document = response.json()
+        self.gateway.secrets += [document["token"], document["refresh_token"]]
+        return document
+
+    def refresh(self, pair):
+        return self.send("POST", "/token/refresh", {"refresh_token": pair["refresh_token"]})
+
+    def me(self, token):
+        return self.send("GET", "/api/v1/auth/me", token=token)
+
+    def opens(self, pair):
+        status = self.me(pair["token"]).status
+        self.assertIn(status, (200, 401))
+        return status == 200
+
+    # What may come of it.
+
+    @rows(named({"login": STORE}))
+    def who_signed_in_has_a_session(self, _, name, error):
+        def act(begin, end):
+            begin()
+            pair = self.login()
+            end()
+            if pair:
+                self.assertTrue(self.opens(pair))
+                self.assertEqual(self.refresh(pair).status, 200)
+        self.each(name, error, act)
+
+    @rows(named({"token": MEMORY}))
+    def token_opens_only_what_it_should(self, _, name, error):
+        good = self.login()["token"]
+        head, claims, mac = good.split(".")
+        forged = ".".join([head, claims, mac[::-1]])
+
+        def act(begin, end):
+            for token, statuses in ((good, (200, *REFUSALS)), (forged, (401, *REFUSALS))):
+                begin()
+                response = self.me(token)
+                end()
+                if response != CLOSED and response.complete:
+                    self.assertIn(response.status, statuses)
+        self.each(name, error, act)
+
+    @rows(named({"logout": STORE}))
+    def ended_session_stays_ended(self, _, name, error):
+        def act(begin, end):
+            pair = self.login()
+            begin()
+            response = self.send("POST", "/logout", token=pair["token"])
+            end()
+            if response != CLOSED and response.complete and response.status == 204:
+                self.assertFalse(self.opens(pair))
+                self.assertEqual(self.refresh(pair).status, 401)
+            elif self.opens(pair):
+                self.assertEqual(self.send("POST", "/logout", token=pair["token"]).status, 204)
+        self.each(name, error, act)
+
+    @rows(named({"refresh": STORE}))
+    def session_has_one_live_refresh_token(self, _, name, error):
+        def act(begin, end):
+            first = self.login()
+            begin()
+            second = self.pair(self.refresh(first))
+            end()
+            if second:
+                self.assertTrue(self.opens(second))
+            else:  # it was not done; or it was, and the answer got lost: then this is a reuse, and ends it
+                self.assertIn(self.refresh(first).status, (200, 401))
+            self.refresh(first)
+            self.assertFalse(self.opens(first))
+            if second:
+                self.assertFalse(self.opens(second))
+        self.each(name, error, act)
