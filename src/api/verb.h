@@ -36,7 +36,8 @@ struct desk {
  * password, see json_watch_memory. */
 json_t *verb_run(const struct desk *desk, const struct caller *caller, const json_t *request);
 
-/* {"ok": false, ...}. `param` may be NULL. */
+/* {"ok": false, ...}. `param` may be NULL. Never NULL itself, which means "go on" to whoever checks
+ * something: without memory it is JSON's null, which needs none, and verb_run returns NULL. */
 json_t *verb_refusal(const char *code, const char *param, const char *format, ...)
     PRINTF_LIKE(3, 4);
 

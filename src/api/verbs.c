@@ -8,6 +8,7 @@
 
 #include "api/verb_parts.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 const struct caller local_caller = {
     .local = true,
@@ -46,13 +47,20 @@ static const struct {
     {"ping",              ping                  },
 };
 
-json_t *verb_run(const struct desk *desk, const struct caller *caller, const json_t *request)
+static json_t *run_named(const struct desk *desk, const struct caller *caller,
+                         const json_t *request)
 {
     const char *name = json_string_value(json_object_get(request, "verb"));
     for (size_t i = 0; name && i < COUNT_OF(verbs); i++)
         if (strcmp(name, verbs[i].name) == 0)
             return verbs[i].run(desk, caller, request);
     return verb_refusal("usage", NULL, "unknown verb; is this sallyport as new as the command?");
+}
+
+json_t *verb_run(const struct desk *desk, const struct caller *caller, const json_t *request)
+{
+    json_t *response = run_named(desk, caller, request);
+    return json_is_null(response) ? NULL : response;
 }
 
 /* --- requests -----------------------------------------------------------------------------------
@@ -129,6 +137,18 @@ json_t *fields_read(const json_t *request, const struct field *fields, void *int
 /* --- responses ----------------------------------------------------------------------------------
  */
 
+/* A name that was cut to a length may end in half a character, which JSON has no form for. */
+static void make_utf8(char *text)
+{
+    struct slice rest = slice_of(text);
+    while (rest.len) {
+        size_t len = utf8_sequence(rest);
+        if (!len)
+            text[(size_t)(rest.ptr - text)] = '?';
+        rest = slice_from(rest, len ? len : 1);
+    }
+}
+
 json_t *verb_refusal(const char *code, const char *param, const char *format, ...)
 {
     char sentence[1024];
@@ -136,8 +156,10 @@ json_t *verb_refusal(const char *code, const char *param, const char *format, ..
     va_start(args, format);
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
-    return json_pack("{s:b, s:s, s:s, s:s?}", "ok", 0, "error", code, "message", sentence, "param",
-                     param);
+    make_utf8(sentence);
+    json_t *refusal = json_pack("{s:b, s:s, s:s, s:s?}", "ok", 0, "error", code, "message",
+                                sentence, "param", param);
+    return refusal ? refusal : json_null();
 }
 
 json_t *verb_failure(enum err err, const char *what)

@@ -173,7 +173,8 @@ static void converse(struct control_server *server, int fd)
     if (err == ERR_CLOSED || err == ERR_IO)
         return;
     json_t *response = answer(server, err, len);
-    if (response && print_line(response, server->line, sizeof server->line, &len) == OK)
+    if (json_is_object(response) &&
+        print_line(response, server->line, sizeof server->line, &len) == OK)
         /* A client that leaves before its answer has no part in what was done; it is done. */
         err = send_all(fd, server->line, len, server->stop_fd, clock_now_us() + ANSWER_MS * MS_US);
     json_decref(response);
