@@ -27,24 +27,25 @@ static json_t *ping(const struct desk *desk, const struct caller *caller, const 
 static const struct {
     const char *name;
     verb_fn *run;
+    bool requests_only; /* a command has no address, no token and no settings for it */
 } verbs[] = {
-    {"key_create",        verb_key_create       },
-    {"key_list",          verb_key_list         },
-    {"key_show",          verb_key_show         },
-    {"key_revoke",        verb_key_revoke       },
-    {"user_create",       verb_user_create      },
-    {"user_list",         verb_user_list        },
-    {"user_show",         verb_user_show        },
-    {"user_update",       verb_user_update      },
-    {"user_delete",       verb_user_delete      },
-    {"login",             verb_login            },
-    {"login_for_minutes", verb_login_for_minutes},
-    {"refresh",           verb_refresh          },
-    {"logout",            verb_logout           },
-    {"me",                verb_me               },
-    {"session_list",      verb_session_list     },
-    {"session_end",       verb_session_end      },
-    {"ping",              ping                  },
+    {"key_create",        verb_key_create,        false},
+    {"key_list",          verb_key_list,          false},
+    {"key_show",          verb_key_show,          false},
+    {"key_revoke",        verb_key_revoke,        false},
+    {"user_create",       verb_user_create,       false},
+    {"user_list",         verb_user_list,         false},
+    {"user_show",         verb_user_show,         false},
+    {"user_update",       verb_user_update,       false},
+    {"user_delete",       verb_user_delete,       false},
+    {"login",             verb_login,             true },
+    {"login_for_minutes", verb_login_for_minutes, true },
+    {"refresh",           verb_refresh,           true },
+    {"logout",            verb_logout,            true },
+    {"me",                verb_me,                true },
+    {"session_list",      verb_session_list,      true },
+    {"session_end",       verb_session_end,       true },
+    {"ping",              ping,                   false},
 };
 
 static json_t *run_named(const struct desk *desk, const struct caller *caller,
@@ -52,7 +53,7 @@ static json_t *run_named(const struct desk *desk, const struct caller *caller,
 {
     const char *name = json_string_value(json_object_get(request, "verb"));
     for (size_t i = 0; name && i < COUNT_OF(verbs); i++)
-        if (strcmp(name, verbs[i].name) == 0)
+        if (strcmp(name, verbs[i].name) == 0 && !(verbs[i].requests_only && caller->local))
             return verbs[i].run(desk, caller, request);
     return verb_refusal("usage", NULL, "unknown verb; is this sallyport as new as the command?");
 }
