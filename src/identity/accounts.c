@@ -70,9 +70,12 @@ static enum err make_account(const struct stored_user *stored, struct account **
     account->created_epoch_s = stored->created_epoch_s;
     account->password_epoch_s = stored->password_epoch_s;
     account->last_login_epoch_s = stored->last_login_epoch_s;
-    /* With what no key and no address begins with, so that none of them shares its limit. */
-    AUTO(buffer) identity = BUFFER_MAX(128);
-    buffer_printf(&identity, "account %llu", (unsigned long long)stored->number);
+    /* By its name, which a new account has before its number: whoever has the same name later goes
+     * on with its limit. In front is what no key and no address begins with, so that none of them
+     * shares it. */
+    char memory[ACCOUNT_NAME_MAX + 16];
+    struct buffer identity = BUFFER_OVER(memory, sizeof memory);
+    buffer_printf(&identity, "account %s", account->name);
     account->rate_hash = hash_bytes(buffer_slice(&identity));
     list_init(&account->sessions);
     *made = account;
