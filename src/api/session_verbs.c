@@ -187,19 +187,11 @@ json_t *verb_logout(const struct desk *desk, const struct caller *caller, const 
     if (!caller->account)
         return verb_refusal("denied", NULL,
                             "only somebody who has signed in can sign out; an API key is revoked");
-    char other[SESSION_ID_LEN + 1];
-    struct session *second = NULL;
-    if (refresh.ptr &&
-        accounts_session_of_refresh(desk->accounts, desk->store, refresh, other) == OK)
-        second = session_find(desk->accounts, slice_of(other), now_epoch_s());
-    enum err err =
-        accounts_end_session(desk->accounts, desk->store, caller->session, now_epoch_s());
-    if (second && second->account == caller->account && err != ERR_STORE) {
-        enum err also =
-            accounts_end_session(desk->accounts, desk->store, slice_of(second->id), now_epoch_s());
-        err = also == ERR_STORE ? also : err;
-    }
-    session_unref(second);
+    uint64_t now = now_epoch_s();
+    enum err err = accounts_end_session(desk->accounts, desk->store, caller->session, now);
+    if (refresh.ptr && (err == OK || err == ERR_NOT_FOUND))
+        err = accounts_end_session_of_refresh(desk->accounts, desk->store, caller->account, refresh,
+                                              now);
     if (err != OK && err != ERR_NOT_FOUND)
         return verb_failure(err, "signing out");
     verb_note(desk, caller, AUDIT_LOGOUT, slice_of(caller->account->name), 204, SLICE(""));

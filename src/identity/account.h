@@ -28,11 +28,11 @@ struct account {
     _Atomic enum role role;
     atomic_bool closed; /* disabled or deleted: opens nothing */
     char name[ACCOUNT_NAME_MAX + 1];
+    uint64_t number; /* the store's, which it has before anybody sees a session of it */
     uint64_t created_epoch_s;
     uint64_t rate_hash; /* its identity in the rate table */
 
     /* From here on the accounts' lock is needed. */
-    uint64_t number;
     char password[PASSWORD_STORED_SIZE];
     uint64_t password_epoch_s, last_login_epoch_s;
     unsigned passwords_set; /* how often, in this process: tells whether it was meanwhile */

@@ -81,10 +81,11 @@ enum err accounts_refresh(struct accounts *accounts, struct store *store, struct
  * stand; ERR_STORE: nothing changed. */
 enum err accounts_end_session(struct accounts *accounts, struct store *store, struct slice id,
                               uint64_t now_epoch_s) MUST_CHECK;
-/* The session that a refresh token belongs to. ERR_NOT_FOUND, ERR_STORE. */
-enum err accounts_session_of_refresh(struct accounts *accounts, struct store *store,
-                                     struct slice presented,
-                                     char id[SESSION_ID_LEN + 1]) MUST_CHECK;
+/* Ends the session that a refresh token belongs to, if it is one of the account's. ERR_NOT_FOUND,
+ * ERR_STORE, ERR_MEMORY. */
+enum err accounts_end_session_of_refresh(struct accounts *accounts, struct store *store,
+                                         const struct account *account, struct slice presented,
+                                         uint64_t now_epoch_s) MUST_CHECK;
 
 /* Forgets sessions that are over, in the table and, some days later, in the store: until then the
  * use of an old refresh token is still told from that of none. For a chore. ERR_STORE. */

@@ -110,6 +110,18 @@ static void drop_session(struct accounts *accounts, struct session *session)
     session_unref(session);
 }
 
+/* In the store and in the table. Also when the store does not know it as live: the table must never
+ * open more than the store. */
+static enum err end_session(struct accounts *accounts, struct store *store, struct session *session,
+                            uint64_t now_epoch_s)
+{
+    enum err err = store_revoke_session(store, slice_of(session->id), now_epoch_s);
+    if (err != OK && err != ERR_NOT_FOUND)
+        return err;
+    drop_session(accounts, session);
+    return OK;
+}
+
 void accounts_drop_sessions(struct accounts *accounts, struct account *account, struct slice spared)
 {
     struct list gone;
@@ -223,8 +235,7 @@ static enum err open_session(struct accounts *accounts, struct store *store,
     struct stored_session made;
     if (account->session_count >= SESSIONS_PER_ACCOUNT_MAX) {
         struct session *oldest = LIST_OF(account->sessions.next, struct session, link);
-        TRY(store_revoke_session(store, slice_of(oldest->id), now_epoch_s));
-        drop_session(accounts, oldest);
+        TRY(end_session(accounts, store, oldest, now_epoch_s));
     }
     make_session(account, now_epoch_s, lifetime_s, &made);
     TRY(refresh_token_make(refresh, sha256));
@@ -312,27 +323,26 @@ enum err accounts_end_session(struct accounts *accounts, struct store *store, st
                               uint64_t now_epoch_s)
 {
     pthread_mutex_lock(&accounts->lock);
-    enum err err = store_revoke_session(store, id, now_epoch_s);
     struct session *session = accounts_live_session(accounts, id);
-    /* Also when the store did not know it as live: the table must never open more than the store.
-     */
-    if (session && (err == OK || err == ERR_NOT_FOUND))
-        drop_session(accounts, session);
+    enum err err = session ? end_session(accounts, store, session, now_epoch_s)
+                           : store_revoke_session(store, id, now_epoch_s);
     pthread_mutex_unlock(&accounts->lock);
     return err;
 }
 
-enum err accounts_session_of_refresh(struct accounts *accounts, struct store *store,
-                                     struct slice presented, char id[SESSION_ID_LEN + 1])
+enum err accounts_end_session_of_refresh(struct accounts *accounts, struct store *store,
+                                         const struct account *account, struct slice presented,
+                                         uint64_t now_epoch_s)
 {
-    (void)accounts;
     uint8_t sha256[SHA256_BYTES];
     struct stored_session stored;
     enum err err = refresh_token_digest(presented, sha256);
     if (err == OK)
         err = store_find_refresh(store, sha256, &stored);
+    if (err == OK && stored.user_number != account->number)
+        err = ERR_DENIED;
     if (err == OK)
-        memcpy(id, stored.id, sizeof stored.id);
+        err = accounts_end_session(accounts, store, slice_of(stored.id), now_epoch_s);
     return err == ERR_DENIED ? ERR_NOT_FOUND : err;
 }
 
