@@ -230,6 +230,7 @@ static void leave(void *context)
     close_audit(server);
     store_close(server->store);
     server->store = NULL;
+    server->desk = (struct desk){0}; /* nobody comes to it any more */
     writer_lock_release(&server->lock);
 }
 

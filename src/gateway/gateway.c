@@ -50,12 +50,15 @@ static void on_chore_time(struct timer *timer)
  */
 
 /* From here on somebody else revokes keys, and we would not hear of it: no request passes the gate
- * any more (check_admit.c). */
+ * any more (check_admit.c). What passed it before, and waits for the store or a password to be
+ * hashed, is done first: the store is not ours afterwards. */
 static void leave_run(struct job *job)
 {
     struct gateway *gateway = CONTAINER_OF(job, struct gateway, leave_job);
     atomic_store(&gateway->shared.left, true);
     gateway_grace(&gateway);
+    jobs_settle(gateway->shared.jobs, LANE_HASH);
+    jobs_settle(gateway->shared.jobs, LANE_STORE);
     gateway->leave(gateway->chore_context);
 }
 
@@ -304,6 +307,8 @@ void gateway_destroy(struct gateway *gateway)
 {
     if (!gateway)
         return;
+    if (gateway->shared.jobs) /* before the workers: ending a session waits for all of them */
+        jobs_stop(gateway->shared.jobs);
     gateway_order_stop(gateway);
     for (unsigned i = 0; i < gateway->started_count; i++)
         pthread_join(gateway->workers[i]->thread, NULL);

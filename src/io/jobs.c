@@ -26,9 +26,9 @@ enum { THREADS_MAX = 4 };
 
 struct queue {
     pthread_mutex_t lock;
-    pthread_cond_t filled;
+    pthread_cond_t filled, settled;
     struct list waiting;
-    unsigned count;
+    unsigned count, running; /* those that wait, and those under way */
     bool stopping;
     pthread_t threads[THREADS_MAX];
     unsigned thread_count;
@@ -53,9 +53,19 @@ static struct job *next_job(struct queue *queue, bool *wanted)
         pthread_cond_wait(&queue->filled, &queue->lock);
     struct list *link = list_pop(&queue->waiting);
     queue->count -= link != NULL;
+    queue->running += link != NULL;
     *wanted = !queue->stopping;
     pthread_mutex_unlock(&queue->lock);
     return link ? LIST_OF(link, struct job, link) : NULL;
+}
+
+static void note_end(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->running--;
+    if (!queue->running && list_empty(&queue->waiting))
+        pthread_cond_broadcast(&queue->settled);
+    pthread_mutex_unlock(&queue->lock);
 }
 
 static void *work(void *argument)
@@ -69,6 +79,7 @@ static void *work(void *argument)
             job->run(job);
         else if (job->drop)
             job->drop(job);
+        note_end(queue); /* once it is posted, the job is its owner's */
         job->message.deliver = deliver_done;
         loop_post(job->home, &job->message);
     }
@@ -84,6 +95,7 @@ enum err jobs_create(struct jobs **jobs)
         struct queue *queue = &made->queues[i];
         pthread_mutex_init(&queue->lock, NULL);
         pthread_cond_init(&queue->filled, NULL);
+        pthread_cond_init(&queue->settled, NULL);
         list_init(&queue->waiting);
         queue->nice = lanes[i].nice;
     }
@@ -102,19 +114,38 @@ enum err jobs_create(struct jobs **jobs)
     return OK;
 }
 
-void jobs_destroy(struct jobs *jobs)
+void jobs_stop(struct jobs *jobs)
 {
-    if (!jobs)
-        return;
     for (unsigned i = 0; i < LANE_COUNT; i++) {
         struct queue *queue = &jobs->queues[i];
         pthread_mutex_lock(&queue->lock);
         queue->stopping = true;
         pthread_cond_broadcast(&queue->filled);
         pthread_mutex_unlock(&queue->lock);
-        for (unsigned t = 0; t < queue->thread_count; t++)
-            pthread_join(queue->threads[t], NULL);
+    }
+    for (unsigned i = 0; i < LANE_COUNT; i++)
+        for (struct queue *queue = &jobs->queues[i]; queue->thread_count; queue->thread_count--)
+            pthread_join(queue->threads[queue->thread_count - 1], NULL);
+}
+
+void jobs_settle(struct jobs *jobs, enum lane lane)
+{
+    struct queue *queue = &jobs->queues[lane];
+    pthread_mutex_lock(&queue->lock);
+    while (queue->running || !list_empty(&queue->waiting))
+        pthread_cond_wait(&queue->settled, &queue->lock);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void jobs_destroy(struct jobs *jobs)
+{
+    if (!jobs)
+        return;
+    jobs_stop(jobs);
+    for (unsigned i = 0; i < LANE_COUNT; i++) {
+        struct queue *queue = &jobs->queues[i];
         pthread_cond_destroy(&queue->filled);
+        pthread_cond_destroy(&queue->settled);
         pthread_mutex_destroy(&queue->lock);
     }
     free(jobs);

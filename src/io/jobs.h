@@ -30,8 +30,14 @@ struct jobs;
 
 /* ERR_MEMORY, ERR_IO. */
 enum err jobs_create(struct jobs **jobs) MUST_CHECK;
-/* Finishes what is running; what is still waiting is not run, but its `done` is posted. */
+/* Finishes what is running; what is still waiting is not run, but its `done` is posted. Nothing can
+ * be submitted any more. While the loops still turn: a job may wait for them. */
+void jobs_stop(struct jobs *jobs);
+/* Stops it, if that was not done. NULL is fine. */
 void jobs_destroy(struct jobs *jobs);
+/* Returns when a lane has nothing to do; the caller sees to it that nobody submits more. From any
+ * thread but the lane's own. */
+void jobs_settle(struct jobs *jobs, enum lane lane);
 /* From any thread. ERR_BUSY: the lane is full. */
 enum err jobs_submit(struct jobs *jobs, enum lane lane, struct job *job) MUST_CHECK;
 
