@@ -12,10 +12,11 @@
 struct caller {
     bool local; /* a command: whoever may open the data folder may do everything */
     permissions permissions;
-    const struct api_key *key; /* NULL: by other means */
-    struct account *account;   /* signed in; else NULL */
-    struct slice session;      /* the id of the session */
-    struct slice actor;        /* for the audit log */
+    const struct api_key *key;       /* NULL: by other means */
+    struct account *account;         /* signed in; else NULL */
+    struct slice session;            /* the id of the session */
+    const struct session *signed_in; /* the session itself: whether it still stands */
+    struct slice actor;              /* for the audit log */
     struct address ip;
     struct slice method, path, request_id;
     /* NULL for a command. */

@@ -117,14 +117,14 @@ struct witness {
     const struct caller *caller;
     struct slice name;
     char id[KEY_ID_LEN + 1]; /* empty: nothing was recorded */
-    bool failed;
+    enum err recorded;
 };
 
 static enum err record_create(void *context, struct slice id)
 {
     struct witness *witness = context;
     enum err err = verb_record(witness->desk, witness->caller, AUDIT_KEY_CREATE, id, witness->name);
-    witness->failed = err != OK;
+    witness->recorded = err;
     if (err == OK)
         memcpy(witness->id, id.ptr, KEY_ID_LEN);
     return err;
@@ -195,8 +195,8 @@ static json_t *create_key(const struct desk *desk, const struct caller *caller,
     wanted->context = &witness;
     enum err err =
         keyring_create_key(desk->keyring, desk->store, wanted, now_epoch_s, &plain, &key);
-    if (witness.failed)
-        return verb_audit_refusal("making the key");
+    if (witness.recorded != OK)
+        return verb_unrecorded(witness.recorded, "making the key");
     if (err != OK) {
         if (witness.id[0])
             verb_record_failure(desk, caller, AUDIT_KEY_CREATE, slice_of(witness.id), err);
@@ -398,9 +398,10 @@ json_t *verb_key_revoke(const struct desk *desk, const struct caller *caller, co
         if (err != OK)
             return err == ERR_NOT_FOUND ? no_live_key(id) : verb_failure(err, "reading the key");
     }
-    if (verb_record(desk, caller, AUDIT_KEY_REVOKE, id, SLICE("")) != OK)
-        return verb_audit_refusal("revoking the key");
-    enum err err = keyring_revoke_key(desk->keyring, desk->store, id, clock_wall_us() / SECOND_US);
+    enum err err = verb_record(desk, caller, AUDIT_KEY_REVOKE, id, SLICE(""));
+    if (err != OK)
+        return verb_unrecorded(err, "revoking the key");
+    err = keyring_revoke_key(desk->keyring, desk->store, id, clock_wall_us() / SECOND_US);
     if (err != OK)
         verb_record_failure(desk, caller, AUDIT_KEY_REVOKE, id, err);
     if (err == ERR_NOT_FOUND)

@@ -157,6 +157,7 @@ static void introduce(struct errand *errand, const struct exchange *x, char **at
         .key = errand->key,
         .account = session ? session->account : NULL,
         .session = slice_of(session ? session->id : NULL),
+        .signed_in = session,
         .actor = put(at, actor_of(x)),
         .ip = x->client,
         .method = slice_of(http_method_name(x->head->method)),

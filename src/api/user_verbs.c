@@ -100,10 +100,10 @@ static json_t *create(const struct desk *desk, const struct caller *caller, stru
     struct account_view view;
     if (accounts_view(desk->accounts, name, &view) == OK)
         return failure(ERR_EXISTS, name, "making the user");
-    if (verb_record(desk, caller, AUDIT_USER_CREATE, name, slice_of(role_name(role))) != OK)
-        return verb_audit_refusal("making the user");
-    enum err err =
-        accounts_add(desk->accounts, desk->store, name, stored, role, clock_wall_us() / SECOND_US);
+    enum err err = verb_record(desk, caller, AUDIT_USER_CREATE, name, slice_of(role_name(role)));
+    if (err != OK)
+        return verb_unrecorded(err, "making the user");
+    err = accounts_add(desk->accounts, desk->store, name, stored, role, clock_wall_us() / SECOND_US);
     if (err == OK)
         return show(desk, name);
     verb_record_failure(desk, caller, AUDIT_USER_CREATE, name, err);
@@ -216,9 +216,10 @@ static json_t *change(const struct desk *desk, const struct caller *caller,
     if (made->sets_disabled)
         buffer_text(&what, made->disabled ? "disabled " : "enabled ");
     struct slice reason = slice_trim(buffer_slice(&what));
-    if (verb_record(desk, caller, AUDIT_USER_UPDATE, wanted->name, reason) != OK)
-        return verb_audit_refusal("changing the user");
-    enum err err = accounts_change(desk->accounts, desk->store, wanted->name, made,
+    enum err err = verb_record(desk, caller, AUDIT_USER_UPDATE, wanted->name, reason);
+    if (err != OK)
+        return verb_unrecorded(err, "changing the user");
+    err = accounts_change(desk->accounts, desk->store, wanted->name, made,
                                    clock_wall_us() / SECOND_US);
     if (err == OK)
         return show(desk, wanted->name);
@@ -296,9 +297,10 @@ json_t *verb_user_delete(const struct desk *desk, const struct caller *caller,
     refusal = refuse_above(caller, view.role, "id");
     if (refusal)
         return refusal;
-    if (verb_record(desk, caller, AUDIT_USER_DELETE, name, SLICE("")) != OK)
-        return verb_audit_refusal("deleting the user");
-    enum err err = accounts_delete(desk->accounts, desk->store, name);
+    enum err err = verb_record(desk, caller, AUDIT_USER_DELETE, name, SLICE(""));
+    if (err != OK)
+        return verb_unrecorded(err, "deleting the user");
+    err = accounts_delete(desk->accounts, desk->store, name);
     if (err != OK)
         verb_record_failure(desk, caller, AUDIT_USER_DELETE, name, err);
     return err == OK ? verb_success("user", user_value(&view))

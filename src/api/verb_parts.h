@@ -58,7 +58,8 @@ json_t *object_of(const struct member *members, size_t count);
  */
 
 /* A change of `event`'s kind to what `subject` names, as the audit log has it, before it is made.
- * ERR_IO, ERR_MEMORY: it is not in the log, and must not be made. */
+ * ERR_DENIED: the caller's credential was revoked meanwhile; ERR_IO, ERR_MEMORY: it is not in the
+ * log. It must not be made then. */
 enum err verb_record(const struct desk *desk, const struct caller *caller, enum audit_event event,
                      struct slice subject, struct slice reason) MUST_CHECK;
 /* What was recorded did not come to be. */
@@ -67,6 +68,7 @@ void verb_record_failure(const struct desk *desk, const struct caller *caller,
 /* What has happened, whatever becomes of its record. `actor` instead of the caller's. */
 void verb_note(const struct desk *desk, const struct caller *caller, enum audit_event event,
                struct slice actor, unsigned status, struct slice reason);
-json_t *verb_audit_refusal(const char *what);
+/* For what verb_record said about it. */
+json_t *verb_unrecorded(enum err err, const char *what);
 
 #endif

@@ -58,9 +58,23 @@ static json_t *run_named(const struct desk *desk, const struct caller *caller,
     return verb_refusal("usage", NULL, "unknown verb; is this sallyport as new as the command?");
 }
 
+/* Who asks may have been shut out since the gate let the request pass: it waited in a lane, and for
+ * a password to be hashed. */
+static bool caller_stands(const struct caller *caller)
+{
+    if (caller->key && atomic_load_explicit(&caller->key->revoked, memory_order_acquire))
+        return false;
+    return !caller->signed_in || session_stands(caller->signed_in, clock_wall_us() / SECOND_US);
+}
+
+static json_t *refuse_fallen(void)
+{
+    return verb_refusal("unauthenticated", NULL, "The credential is not valid any more.");
+}
+
 json_t *verb_run(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
-    json_t *response = run_named(desk, caller, request);
+    json_t *response = caller_stands(caller) ? run_named(desk, caller, request) : refuse_fallen();
     return json_is_null(response) ? NULL : response;
 }
 
@@ -275,6 +289,8 @@ static enum err record_change(const struct desk *desk, const struct caller *call
 enum err verb_record(const struct desk *desk, const struct caller *caller, enum audit_event event,
                      struct slice subject, struct slice reason)
 {
+    if (!caller_stands(caller))
+        return ERR_DENIED;
     return record_change(desk, caller, event, subject, reason, OK);
 }
 
@@ -297,8 +313,10 @@ void verb_note(const struct desk *desk, const struct caller *caller, enum audit_
     audit_note(desk->audit, &record);
 }
 
-json_t *verb_audit_refusal(const char *what)
+json_t *verb_unrecorded(enum err err, const char *what)
 {
+    if (err == ERR_DENIED)
+        return refuse_fallen();
     return verb_refusal("audit", NULL,
                         "%s: the audit log could not be written; nothing was changed. Is the disk "
                         "full or read-only?",
