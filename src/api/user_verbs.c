@@ -88,6 +88,8 @@ static json_t *failure(enum err err, struct slice name, const char *what)
                             what);
     if (err == ERR_EXISTS)
         return verb_refusal("conflict", "username", "a user of that name exists already");
+    if (err == ERR_RANGE)
+        return verb_refusal("denied", "id", "%s: the user has got more rights meanwhile", what);
     return verb_failure(err, what);
 }
 
@@ -265,7 +267,7 @@ json_t *verb_user_update(const struct desk *desk, const struct caller *caller,
     };
     struct user_changes wanted = {0};
     /* Whoever changes their own password stays signed in where they did it. */
-    struct account_change made = {.spared = caller->session};
+    struct account_change made = {.spared = caller->session, .beyond = ~caller->permissions};
     char stored[PASSWORD_STORED_SIZE];
     json_t *refusal = refuse_stranger(caller);
     if (!refusal)

@@ -282,9 +282,12 @@ static enum err change_account(struct accounts *accounts, struct store *store,
                                struct account *account, const struct account_change *change,
                                uint64_t now_epoch_s)
 {
-    bool demotes = change->sets_role && change->role != role_of(account);
+    bool moves = change->sets_role && change->role != role_of(account);
     bool disables = change->sets_disabled && change->disabled && !is_closed(account);
-    if (((demotes && change->role != ROLE_ADMIN) || disables) && is_last_admin(accounts, account))
+    /* Whoever asks was judged before a password was hashed; the role may be another since. */
+    if (role_permissions(role_of(account)) & change->beyond)
+        return ERR_RANGE;
+    if (((moves && change->role != ROLE_ADMIN) || disables) && is_last_admin(accounts, account))
         return ERR_DENIED;
     struct stored_user row = account_row(account);
     if (change->password) {
@@ -295,8 +298,8 @@ static enum err change_account(struct accounts *accounts, struct store *store,
         row.role = slice_of(role_name(change->role));
     if (change->sets_disabled)
         row.disabled = change->disabled;
-    bool ends = change->password || demotes || disables;
-    struct slice spared = demotes || disables ? slice_make(NULL, 0) : change->spared;
+    bool ends = change->password || moves || disables;
+    struct slice spared = moves || disables ? slice_make(NULL, 0) : change->spared;
     /* Sessions first: when only one of the two can be written, somebody signs in once more. */
     if (ends)
         TRY(store_revoke_user_sessions(store, account->number, spared, now_epoch_s));

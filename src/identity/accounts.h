@@ -32,9 +32,11 @@ struct account_change {
     enum role role;
     bool disabled;
     struct slice spared; /* a session that a new password does not end */
+    permissions beyond;  /* rights that no account may have that is changed on this request */
 };
 /* A new password, another role, and disabling end the account's sessions. ERR_NOT_FOUND;
- * ERR_DENIED: nobody would be left who may administer; ERR_STORE: nothing changed. */
+ * ERR_DENIED: nobody would be left who may administer; ERR_RANGE: its role, as it is now, has a
+ * right of `beyond`; ERR_STORE: nothing changed, but its sessions may have been ended. */
 enum err accounts_change(struct accounts *accounts, struct store *store, struct slice name,
                          const struct account_change *change, uint64_t now_epoch_s) MUST_CHECK;
 /* Errors as of accounts_change. */
