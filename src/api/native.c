@@ -213,7 +213,8 @@ static enum verdict charge(struct exchange *x, const struct errand_plan *plan)
         return PASS;
     const struct rate rate = {
         .requests = plan->per_minute, .period_us = 60 * SECOND_US, .burst = plan->per_minute};
-    const uint64_t identity[2] = {x->client_hash, hash_bytes(slice_of(plan->verb))};
+    /* By the route's label: two paths for the same are one way in. */
+    const uint64_t identity[2] = {x->client_hash, hash_bytes(slice_of(x->native->name))};
     struct rate_verdict verdict = rate_charge(
         x->worker->shared->rates, hash_bytes(slice_make((const char *)identity, sizeof identity)),
         &rate, x->worker->loop.now_us);
@@ -230,6 +231,12 @@ void answer_errand(struct exchange *x)
     if (plan->signs && secret_empty(&exchange_settings(x)->security.jwt_secret)) {
         refuse_with(x, REFUSE_TURNED_OFF, NULL,
                     "Signing in with a password is off here: security.jwt_secret is not set.");
+        exchange_refuse(x);
+        return;
+    }
+    if (x->native->body != NATIVE_NO_BODY && x->head->query.len) {
+        refuse_with(x, REFUSE_BAD_PARAMETER, NULL,
+                    "Send this in the body of the request: a URL ends up in logs.");
         exchange_refuse(x);
         return;
     }
