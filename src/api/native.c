@@ -81,7 +81,10 @@ static void refuse_as_told(struct exchange *x, const struct document_refusal *to
             refusal = refusals[i].refusal;
     const char *param = told->param[0] ? arena_copy(&x->arena, slice_of(told->param)).ptr : NULL;
     x->retry_after_s = told->retry_after_s;
-    refuse_with(x, refusal, param, "%s", told->message);
+    if (refusal == REFUSE_INTERNAL) /* its sentence is about us, and for nobody outside */
+        refuse(x, refusal);
+    else
+        refuse_with(x, refusal, param, "%s", told->message);
     exchange_refuse(x);
 }
 
