@@ -67,6 +67,9 @@ enum err check_credentials(const struct settings *settings, size_t keys, struct 
 static enum err add(const struct desk *desk, struct slice name, struct slice plain)
 {
     char stored[PASSWORD_STORED_SIZE];
+    struct account_view view;
+    if (accounts_view(desk->accounts, name, &view) == OK)
+        return ERR_EXISTS;
     TRY(password_hash_new(plain, stored));
     uint64_t wall_us = clock_wall_us();
     struct audit_record record = {.wall_us = wall_us,
