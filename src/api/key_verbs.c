@@ -5,8 +5,6 @@
 #include "identity/key_text.h"
 
 enum {
-    /* One key is at most 35 KB: 64 models of 256 bytes, each of which JSON may double. */
-    PAGE_BYTES = 24 * 1024,
     EXPIRES_DAYS_MAX = 36500,
     MODELS_MAX = 64,
 };
@@ -296,7 +294,7 @@ struct page {
 static enum err list_row(void *context, const struct stored_key *key)
 {
     struct page *page = context;
-    if (page->bytes >= PAGE_BYTES)
+    if (page->bytes >= VERB_PAGE_BYTES)
         return ERR_LIMIT; /* the page is full, and there is at least one more */
     page->last = key->number;
     if (!is_own(page->caller, key->owner))
@@ -330,13 +328,7 @@ json_t *verb_key_list(const struct desk *desk, const struct caller *caller, cons
         json_decref(page.keys);
         return verb_failure(err, "reading the keys");
     }
-    json_t *response = verb_success("keys", page.keys);
-    if (json_object_set_new(response, "next",
-                            err == ERR_LIMIT ? json_integer((json_int_t)page.last) : json_null())) {
-        json_decref(response);
-        return NULL;
-    }
-    return response;
+    return verb_page("keys", page.keys, err == ERR_LIMIT, page.last);
 }
 
 /* key_show, key_revoke: {"id": ID} */

@@ -105,7 +105,8 @@ static json_t *create(const struct desk *desk, const struct caller *caller, stru
     enum err err = verb_record(desk, caller, AUDIT_USER_CREATE, name, slice_of(role_name(role)));
     if (err != OK)
         return verb_unrecorded(err, "making the user");
-    err = accounts_add(desk->accounts, desk->store, name, stored, role, clock_wall_us() / SECOND_US);
+    err =
+        accounts_add(desk->accounts, desk->store, name, stored, role, clock_wall_us() / SECOND_US);
     if (err == OK)
         return show(desk, name);
     verb_record_failure(desk, caller, AUDIT_USER_CREATE, name, err);
@@ -150,28 +151,48 @@ json_t *verb_user_create(const struct desk *desk, const struct caller *caller,
 /* --- user_list, user_show -----------------------------------------------------------------------
  */
 
+/* Those with numbers behind `after`, as many as fit. */
+static json_t *page_of(const struct account_view *views, size_t count, uint64_t after)
+{
+    json_t *list = json_array();
+    size_t at = 0, bytes = 0;
+    int failed = 0;
+    while (at < count && views[at].number <= after)
+        at++;
+    for (; at < count && bytes < VERB_PAGE_BYTES; at++) {
+        json_t *user = user_value(&views[at]);
+        bytes += json_dumpb(user, NULL, 0, JSON_COMPACT) + 1;
+        failed |= json_array_append_new(list, user);
+    }
+    if (!failed)
+        return verb_page("users", list, at < count, at ? views[at - 1].number : 0);
+    json_decref(list);
+    return NULL;
+}
+
+/* {"after": number}, and "next" in the response, as of key_list. */
 json_t *verb_user_list(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
-    static const struct field fields[] = {{0}};
+    static const struct field fields[] = {
+        {"after", FIELD_NUMBER, false, 0, 0},
+        {0 }
+    };
+    int64_t after = 0;
     json_t *refusal = refuse_stranger(caller);
     if (!refusal)
-        refusal = fields_read(request, fields, NULL);
+        refusal = fields_read(request, fields, &after);
     if (refusal)
         return refusal;
+    if (after < 0)
+        return verb_refusal("usage", "after", "after: must not be negative");
     struct account_view *views;
     size_t count;
     enum err err = accounts_list(desk->accounts, &views, &count);
     if (err != OK)
         return verb_failure(err, "listing the users");
-    json_t *list = json_array();
-    int failed = 0;
-    for (size_t i = 0; i < count; i++)
-        failed |= json_array_append_new(list, user_value(&views[i]));
+    json_t *response = page_of(views, count, (uint64_t)after);
     free(views);
-    if (!failed)
-        return verb_success("users", list);
-    json_decref(list);
-    return NULL;
+    return response;
 }
 
 /* NULL: `*name` is the user's (borrowed from the request), and who asks may deal with them. */
@@ -222,7 +243,7 @@ static json_t *change(const struct desk *desk, const struct caller *caller,
     if (err != OK)
         return verb_unrecorded(err, "changing the user");
     err = accounts_change(desk->accounts, desk->store, wanted->name, made,
-                                   clock_wall_us() / SECOND_US);
+                          clock_wall_us() / SECOND_US);
     if (err == OK)
         return show(desk, wanted->name);
     verb_record_failure(desk, caller, AUDIT_USER_UPDATE, wanted->name, err);

@@ -39,6 +39,12 @@ json_t *fields_read(const json_t *request, const struct field *fields, void *int
 json_t *verb_failure(enum err err, const char *what);
 /* {"ok": true, NAME: value}. Takes `value` over in any case, which json_pack does not. */
 json_t *verb_success(const char *name, json_t *value);
+/* A list is cut where it has this many bytes or more; what one member has on top of that fits into
+ * VERB_LINE_MAX: a key at most 35 KB, 64 models of 256 bytes, each of which JSON may double. */
+enum { VERB_PAGE_BYTES = 24 * 1024 };
+/* {"ok": true, NAME: list, "next": last or null}; `last` is where the next page goes on, if there
+ * is `more`. Takes `list` over. */
+json_t *verb_page(const char *name, json_t *list, bool more, uint64_t last);
 /* {"ok": true} */
 json_t *verb_done(void);
 /* RFC 3339, or null for 0. */
