@@ -12,26 +12,36 @@
 
 enum { SECRET_LEN = 43, PASSWORD_LEN = 20 }; /* 256 and 119 bits */
 
+/* On disk whole, or not there. */
+static bool write_secret(const char *path, const char *beside, const char *text, size_t len)
+{
+    unlink(beside); /* of a start that was killed */
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return false;
+    bool written = write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return written && rename(beside, path) == 0;
+}
+
 /* A new file of random letters and digits; one that is there already is left alone. */
 static enum err make_secret(const char *directory, const char *name, size_t len,
                             struct faults *faults)
 {
-    char path[4096], text[SECRET_LEN + 1];
+    char path[4096], beside[4096 + 4], text[SECRET_LEN + 1];
     snprintf(path, sizeof path, "%s/%s", directory, name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 && errno == EEXIST)
+    snprintf(beside, sizeof beside, "%s.new", path);
+    if (access(path, F_OK) == 0)
         return OK;
     base62_random(text, len);
     text[len] = '\n';
-    bool written = fd >= 0 && write(fd, text, len + 1) == (ssize_t)len + 1 && fsync(fd) == 0;
+    bool written = write_secret(path, beside, text, len + 1);
     int why = errno;
     explicit_bzero(text, sizeof text);
-    if (fd >= 0)
-        close(fd);
     if (written)
         return OK;
-    if (fd >= 0)
-        unlink(path); /* half a secret is none */
     faults_add(faults, path, 0, NULL, "cannot be made: %s", strerror(why));
     return ERR_IO;
 }

@@ -14,7 +14,8 @@ struct gateway {
     struct listener **listeners;
     unsigned listener_count;
     struct worker *workers[WORKERS_MAX];
-    unsigned worker_count, started_count;
+    unsigned worker_count;
+    atomic_uint started_count; /* the first so many run; read by jobs that wait for them */
     struct loop loop;
     struct watch signals;
     struct certificates certificates;
