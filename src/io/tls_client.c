@@ -9,6 +9,8 @@
 #include "io/tls_authorities.h"
 #include "proto/address.h"
 
+enum { HOST_BYTES_MAX = 255 };
+
 struct tls_client {
     SSL_CTX *context;
 };
@@ -48,19 +50,19 @@ void tls_client_destroy(struct tls_client *client)
     free(client);
 }
 
-static bool name_session(SSL *ssl, struct slice host)
+static bool name_session(struct tls_session *session, struct slice host)
 {
-    char name[256];
+    SSL *ssl = session->ssl;
     struct address numeric;
-    if (host.len == 0 || host.len >= sizeof name)
+    if (host.len == 0 || host.len > HOST_BYTES_MAX ||
+        !(session->host = strndup(host.ptr, host.len)))
         return false;
-    memcpy(name, host.ptr, host.len);
-    name[host.len] = '\0';
-    if (address_parse(host, &numeric) == OK)
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-    SSL_set_hostflags(ssl,
-                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
+    session->host_is_address = address_parse(host, &numeric) == OK;
+    if (session->host_is_address)
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), session->host) == 1;
+    SSL_set_hostflags(ssl, TLS_HOST_FLAGS);
+    return SSL_set1_host(ssl, session->host) == 1 &&
+           SSL_set_tlsext_host_name(ssl, session->host) == 1;
 }
 
 enum err tls_client_connect(struct tls_client *client, int fd, struct slice host,
@@ -68,7 +70,7 @@ enum err tls_client_connect(struct tls_client *client, int fd, struct slice host
 {
     struct tls_session *made;
     TRY(tls_session_create(client->context, fd, &made));
-    if (!name_session(made->ssl, host)) {
+    if (!name_session(made, host)) {
         tls_session_destroy(made);
         ERR_clear_error();
         return ERR_TLS;

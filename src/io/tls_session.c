@@ -10,6 +10,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,7 @@ void tls_session_destroy(struct tls_session *session)
         return;
     SSL_free(session->ssl);
     tls_server_unref(session->server);
+    free(session->host);
     free(session);
 }
 
@@ -185,9 +187,27 @@ static bool plain_http(const struct tls_session *session)
     return session->server && session->first_byte >= 'A' && session->first_byte <= 'Z';
 }
 
+/* Is the certificate that was verified one for the host that is asked? OpenSSL has been told to see
+ * to that, but when it has no memory for the name at the moment of verifying, it verifies without
+ * (X509_STORE_CTX takes the session's parameters over and does not look whether it could). */
+static bool is_for_host(const struct tls_session *session)
+{
+    X509 *certificate = SSL_get0_peer_certificate(session->ssl);
+    if (!certificate)
+        return false;
+    if (session->host_is_address)
+        return X509_check_ip_asc(certificate, session->host, 0) == 1;
+    return X509_check_host(certificate, session->host, 0, TLS_HOST_FLAGS, NULL) == 1;
+}
+
 enum err tls_handshake(struct tls_session *session)
 {
     int result = SSL_do_handshake(session->ssl);
+    if (result == 1 && session->host && !is_for_host(session)) {
+        session->broken = true;
+        ERR_clear_error();
+        return ERR_TLS;
+    }
     if (result == 1)
         return OK;
     enum err err = outcome(session, result);

@@ -17,6 +17,8 @@ enum tls_protocol { TLS_HTTP1, TLS_HTTP2 };
 struct tls_session {
     struct ssl_st *ssl;
     struct tls_server *server; /* a reference; NULL: we are the client */
+    char *host;                /* of the server that is asked: a name or an address, as a text */
+    bool host_is_address;
     int fd;
     unsigned idle_records, all_records; /* other than data, since the last data and in all */
     unsigned char first_byte;           /* that the peer sent; 0: none yet */
@@ -42,6 +44,9 @@ enum err tls_read(struct tls_session *session, char *bytes, size_t size, size_t 
 enum err tls_write(struct tls_session *session, const struct iovec *pieces, int count,
                    size_t *n) MUST_CHECK;
 void tls_end(struct tls_session *session); /* sends close_notify, if that is possible at once */
+
+/* How certificates are compared with a host name: no "w*.example.com", no common name. */
+#define TLS_HOST_FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 
 /* For tls_client.c and tls_server.c: a session over a socket that it does not own. ERR_MEMORY. */
 enum err tls_session_create(struct ssl_ctx_st *context, int fd,

@@ -48,7 +48,7 @@ class TlsCalls(CallCase):
     @classmethod
     def complaints(cls):
         clear = [f"sent in clear: {wire!r}" for peer in cls.peers.values() for wire in peer.in_clear()]
-        passed = ["the wrong certificate was accepted"] if cls.other.connections else []
+        passed = ["the wrong certificate was accepted"] if cls.other.requests else []
         return super().complaints() + clear + passed
 
     def request(self, scenario, name, error):
@@ -84,8 +84,23 @@ class Fresh(TlsCalls):
             end()
             if response != CLOSED and response.complete:
                 self.assert_refusal(response, REFUSALS)
-            self.assertEqual(self.other.connections, [])
+            self.assertEqual(self.other.requests, [])
         self.each(name, 0, act, STEPS.get(name, 1))
+
+    def test_no_memory_at_the_moment_of_verifying(self):
+        """One by one, whatever the steps: the last allocations of a handshake that is refused."""
+        plan = self.gateway.plan
+        plan.fail("crypto", 1 << 40)
+        self.assert_refusal(self.gateway.ask(chat_request(self.key, "other")), (502,))
+        made = plan.calls("crypto")
+        plan.stop("crypto")
+        for nth in range(max(1, made - 250), made + 2):
+            with self.subTest(call=nth):
+                plan.fail("crypto", nth)
+                response = self.outcome(chat_request(self.key, "other"))
+                plan.stop("crypto")
+                if response != CLOSED and response.complete:
+                    self.assert_refusal(response, REFUSALS)
 
     # A new configuration, for which all of TLS is made anew.
 
