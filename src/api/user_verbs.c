@@ -323,7 +323,7 @@ json_t *verb_user_delete(const struct desk *desk, const struct caller *caller,
     enum err err = verb_record(desk, caller, AUDIT_USER_DELETE, name, SLICE(""));
     if (err != OK)
         return verb_unrecorded(err, "deleting the user");
-    err = accounts_delete(desk->accounts, desk->store, name);
+    err = accounts_delete(desk->accounts, desk->store, name, clock_wall_us() / SECOND_US);
     if (err != OK)
         verb_record_failure(desk, caller, AUDIT_USER_DELETE, name, err);
     return err == OK ? verb_success("user", user_value(&view))

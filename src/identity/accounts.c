@@ -321,11 +321,11 @@ enum err accounts_change(struct accounts *accounts, struct store *store, struct 
 }
 
 static enum err delete_account(struct accounts *accounts, struct store *store,
-                               struct account *account)
+                               struct account *account, uint64_t now_epoch_s)
 {
     if (is_last_admin(accounts, account))
         return ERR_DENIED;
-    TRY(store_delete_user(store, account->number));
+    TRY(store_delete_user(store, account->number, now_epoch_s));
     atomic_store_explicit(&account->closed, true, memory_order_release);
     map_remove(&accounts->by_name, slice_of(account->name));
     accounts_drop_sessions(accounts, account, slice_make(NULL, 0));
@@ -333,11 +333,12 @@ static enum err delete_account(struct accounts *accounts, struct store *store,
     return OK;
 }
 
-enum err accounts_delete(struct accounts *accounts, struct store *store, struct slice name)
+enum err accounts_delete(struct accounts *accounts, struct store *store, struct slice name,
+                         uint64_t now_epoch_s)
 {
     pthread_mutex_lock(&accounts->lock);
     struct account *account = accounts_find(accounts, name);
-    enum err err = account ? delete_account(accounts, store, account) : ERR_NOT_FOUND;
+    enum err err = account ? delete_account(accounts, store, account, now_epoch_s) : ERR_NOT_FOUND;
     pthread_mutex_unlock(&accounts->lock);
     return err;
 }

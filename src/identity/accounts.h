@@ -39,9 +39,10 @@ struct account_change {
  * right of `beyond`; ERR_STORE: nothing changed, but its sessions may have been ended. */
 enum err accounts_change(struct accounts *accounts, struct store *store, struct slice name,
                          const struct account_change *change, uint64_t now_epoch_s) MUST_CHECK;
-/* Errors as of accounts_change. */
-enum err accounts_delete(struct accounts *accounts, struct store *store,
-                         struct slice name) MUST_CHECK;
+/* With its keys, in the store; those of the live table are account_keys.h's. Errors as of
+ * accounts_change. */
+enum err accounts_delete(struct accounts *accounts, struct store *store, struct slice name,
+                         uint64_t now_epoch_s) MUST_CHECK;
 
 /* An account as it is now; never its password. */
 struct account_view {

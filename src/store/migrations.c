@@ -55,6 +55,16 @@ static const struct migration migrations[] = {
         ") STRICT, WITHOUT ROWID;"
         "CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);"
         "PRAGMA user_version = 2;"},
+    /* What else a key may be held to. The keys that were there before are held to nothing more: an
+     * empty text is no list, no rate. The index finds the keys of an account. */
+    {3, "ALTER TABLE api_keys ADD COLUMN endpoints_json TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE api_keys ADD COLUMN ip_ranges_json TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE api_keys ADD COLUMN rate TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE api_keys ADD COLUMN burst INTEGER NOT NULL DEFAULT 0 CHECK (burst >= 0);"
+        "ALTER TABLE api_keys ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0"
+        "  CHECK (disabled IN (0, 1));"
+        "CREATE INDEX api_keys_by_owner ON api_keys (owner);"
+        "PRAGMA user_version = 3;"},
     {0, NULL},
 };
 // clang-format on

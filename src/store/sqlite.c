@@ -1,16 +1,19 @@
-/* The store on SQLite: all SQL, what every reading and writing is made of, and the keys are here;
- * accounts are in sqlite_users.c and sqlite_sessions.c; opening, making, checking and migrating are
- * in sqlite_open.c, and what is done when the disk fails is in sqlite_renew.c. Whoever is the
- * writer calls it (identity/keys.c, cli/). Its one hard problem is to never say "done" for what is
- * not on disk: a write is one transaction under synchronous=FULL, and anything but SQLITE_DONE at
- * its end is an error. */
+/* The store on SQLite: all SQL and what every reading and writing is made of; the keys are in
+ * sqlite_keys.c, accounts in sqlite_users.c and sqlite_sessions.c; opening, making, checking and
+ * migrating are in sqlite_open.c, and what is done when the disk fails is in sqlite_renew.c.
+ * Whoever is the writer calls it (identity/keys.c, cli/). Its one hard problem is to never say
+ * "done" for what is not on disk: a write is one transaction under synchronous=FULL, and anything
+ * but SQLITE_DONE at its end is an error. */
 #include "store/sqlite.h"
 
 #include <stdlib.h>
 
+/* What sqlite_keys.c binds and reads, in this order. */
 #define KEY_COLUMNS                                                                                \
     "number, id, secret_sha256, name, owner, permissions, models_json, created_epoch_s,"           \
-    " expires_epoch_s, revoked_epoch_s, last_used_epoch_s"
+    " expires_epoch_s, revoked_epoch_s, last_used_epoch_s, endpoints_json, ip_ranges_json, rate,"  \
+    " burst, disabled,"                                                                            \
+    " EXISTS (SELECT 1 FROM users WHERE users.name = api_keys.owner AND users.disabled = 1)"
 #define SESSION_COLUMNS "id, user_number, created_epoch_s, expires_epoch_s, revoked_epoch_s"
 
 /* All SQL there is, but for the migrations. */
@@ -19,13 +22,25 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [ADD_KEY] = "INSERT INTO api_keys (id, secret_sha256, name, owner, permissions, models_json,"
-                " created_epoch_s, expires_epoch_s, revoked_epoch_s, last_used_epoch_s)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                " expires_epoch_s, endpoints_json, ip_ranges_json, rate, burst, disabled,"
+                " created_epoch_s, revoked_epoch_s, last_used_epoch_s)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    [SAVE_KEY] = "UPDATE api_keys SET name = ?3, owner = ?4, permissions = ?5, models_json = ?6,"
+                 " expires_epoch_s = ?7, endpoints_json = ?8, ip_ranges_json = ?9, rate = ?10,"
+                 " burst = ?11, disabled = ?12 WHERE id = ?1 AND revoked_epoch_s = 0",
+    [END_KEY] = "UPDATE api_keys SET expires_epoch_s = CASE WHEN expires_epoch_s = 0 THEN ?2"
+                " ELSE min(expires_epoch_s, ?2) END WHERE id = ?1 AND revoked_epoch_s = 0",
+    [REVOKE_KEYS_OF_USER] = "UPDATE api_keys SET revoked_epoch_s = ?2 WHERE revoked_epoch_s = 0"
+                            " AND owner = (SELECT name FROM users WHERE number = ?1)",
+    [PRUNE_KEYS] = "DELETE FROM api_keys"
+                   " WHERE (revoked_epoch_s <> 0 AND revoked_epoch_s < ?1)"
+                   " OR (expires_epoch_s <> 0 AND expires_epoch_s < ?1)",
     [REVOKE_KEY] = "UPDATE api_keys SET revoked_epoch_s = ?2 WHERE id = ?1 AND revoked_epoch_s = 0",
     [TOUCH_KEY] = "UPDATE api_keys SET last_used_epoch_s = ?2"
                   " WHERE id = ?1 AND last_used_epoch_s < ?2",
     [LIST_KEYS] = "SELECT " KEY_COLUMNS " FROM api_keys WHERE number > ?1 ORDER BY number",
     [FIND_KEY] = "SELECT " KEY_COLUMNS " FROM api_keys WHERE id = ?1",
+    [FIND_DISABLED_USER] = "SELECT 1 FROM users WHERE name = ?1 AND disabled = 1",
     [ADD_USER] = "INSERT INTO users (name, password, role, disabled, created_epoch_s,"
                  " password_epoch_s, last_login_epoch_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [SAVE_USER] = "UPDATE users SET password = ?2, role = ?3, disabled = ?4,"
@@ -169,141 +184,6 @@ bool column_number(sqlite3_stmt *row, int at, uint64_t max, uint64_t *number)
 uint64_t store_mark(uint64_t now_epoch_s)
 {
     return now_epoch_s ? now_epoch_s : 1;
-}
-
-static enum err add(struct store *store, const struct stored_key *key)
-{
-    sqlite3_stmt *s = store->database.statements[ADD_KEY];
-    bool bound =
-        bind_text(s, 1, key->id) &&
-        bind_bytes(s, 2, key->secret_sha256, sizeof key->secret_sha256) &&
-        bind_text(s, 3, key->name) && bind_text(s, 4, key->owner) &&
-        bind_number(s, 5, key->permissions) && bind_text(s, 6, key->models_json) &&
-        bind_number(s, 7, key->created_epoch_s) && bind_number(s, 8, key->expires_epoch_s) &&
-        bind_number(s, 9, key->revoked_epoch_s) && bind_number(s, 10, key->last_used_epoch_s);
-    return store_run(store, ADD_KEY, bound, NULL);
-}
-
-enum err store_add_key(struct store *store, const struct stored_key *key)
-{
-    enum err taken = store_take_turn(store);
-    enum err err = taken == OK ? add(store, key) : taken;
-    store_give_turn(store, taken);
-    return err;
-}
-
-static enum err revoke(struct store *store, struct slice id, uint64_t now_epoch_s)
-{
-    sqlite3_stmt *s = store->database.statements[REVOKE_KEY];
-    int changed = 0;
-    TRY(store_run(store, REVOKE_KEY, bind_text(s, 1, id) && bind_number(s, 2, now_epoch_s),
-                  &changed));
-    return changed ? OK : ERR_NOT_FOUND;
-}
-
-enum err store_revoke_key(struct store *store, struct slice id, uint64_t now_epoch_s)
-{
-    enum err taken = store_take_turn(store);
-    enum err err = taken == OK ? revoke(store, id, store_mark(now_epoch_s)) : taken;
-    store_give_turn(store, taken);
-    return err;
-}
-
-static enum err touch(struct store *store, struct slice id, uint64_t last_used_epoch_s)
-{
-    sqlite3_stmt *s = store->database.statements[TOUCH_KEY];
-    return store_run(store, TOUCH_KEY, bind_text(s, 1, id) && bind_number(s, 2, last_used_epoch_s),
-                     NULL);
-}
-
-enum err store_touch_key(struct store *store, struct slice id, uint64_t last_used_epoch_s)
-{
-    enum err taken = store_take_turn(store);
-    enum err err = taken == OK ? touch(store, id, last_used_epoch_s) : taken;
-    store_give_turn(store, taken);
-    return err;
-}
-
-static enum err touch_all(struct store *store, const struct key_use *uses, size_t count)
-{
-    enum err err = store_run(store, BEGIN, true, NULL);
-    for (size_t i = 0; i < count && err == OK; i++)
-        err = touch(store, slice_make(uses[i].id, sizeof uses[i].id), uses[i].last_used_epoch_s);
-    return store_end(store, err);
-}
-
-enum err store_touch_keys(struct store *store, const struct key_use *uses, size_t count)
-{
-    enum err taken = store_take_turn(store);
-    enum err err = taken == OK ? touch_all(store, uses, count) : taken;
-    store_give_turn(store, taken);
-    return err;
-}
-
-/* The file is read with as little trust as a request: somebody may have edited it by hand. */
-static enum err read_key(sqlite3_stmt *s, struct stored_key *key)
-{
-    uint64_t permissions = 0;
-    bool good = column_number(s, 0, INT64_MAX, &key->number) &&
-                column_number(s, 5, UINT32_MAX, &permissions) &&
-                column_number(s, 7, INT64_MAX, &key->created_epoch_s) &&
-                column_number(s, 8, INT64_MAX, &key->expires_epoch_s) &&
-                column_number(s, 9, INT64_MAX, &key->revoked_epoch_s) &&
-                column_number(s, 10, INT64_MAX, &key->last_used_epoch_s);
-    const void *digest = sqlite3_column_blob(s, 2);
-    if (!good || !digest || sqlite3_column_bytes(s, 2) != sizeof key->secret_sha256)
-        return ERR_STORE;
-    memcpy(key->secret_sha256, digest, sizeof key->secret_sha256);
-    key->permissions = (uint32_t)permissions;
-    key->id = column_text(s, 1);
-    key->name = column_text(s, 3);
-    key->owner = column_text(s, 4);
-    key->models_json = column_text(s, 6);
-    /* A NULL text is an allocation that failed; an empty one would mean "all models". */
-    return key->id.ptr && key->name.ptr && key->owner.ptr && key->models_json.ptr ? OK : ERR_STORE;
-}
-
-struct key_reader {
-    store_key_fn *each;
-    void *context;
-};
-
-static enum err hand_key_on(void *context, sqlite3_stmt *row)
-{
-    const struct key_reader *reader = context;
-    struct stored_key key = {0};
-    TRY(read_key(row, &key));
-    return reader->each(reader->context, &key);
-}
-
-enum err store_each_key_after(struct store *store, uint64_t number, store_key_fn *each,
-                              void *context)
-{
-    struct key_reader reader = {each, context};
-    unsigned rows = 0;
-    enum err err = store_take_turn_to_read(store);
-    bool bound = bind_number(store->database.statements[LIST_KEYS], 1, number);
-    if (err == OK)
-        err = store_each_row(store, LIST_KEYS, bound, hand_key_on, &reader, &rows);
-    pthread_mutex_unlock(&store->turn);
-    return err;
-}
-
-enum err store_each_key(struct store *store, store_key_fn *each, void *context)
-{
-    return store_each_key_after(store, 0, each, context);
-}
-
-enum err store_find_key(struct store *store, struct slice id, store_key_fn *each, void *context)
-{
-    struct key_reader reader = {each, context};
-    unsigned rows = 0;
-    enum err err = store_take_turn_to_read(store);
-    bool bound = bind_text(store->database.statements[FIND_KEY], 1, id);
-    if (err == OK)
-        err = store_each_row(store, FIND_KEY, bound, hand_key_on, &reader, &rows);
-    pthread_mutex_unlock(&store->turn);
-    return err == OK && rows == 0 ? ERR_NOT_FOUND : err;
 }
 
 void store_close(struct store *store)

@@ -1,6 +1,6 @@
 /* Accounts in the store; called by whoever is the writer. Its one hard problem is that a user takes
- * sessions and refresh tokens along when it goes: the tables say so themselves (ON DELETE CASCADE),
- * so that a deletion is one statement, which SQLite makes whole or not at all. */
+ * sessions and refresh tokens along when it goes: the tables say so themselves (ON DELETE CASCADE).
+ * Keys are found by their owner's name, and are revoked in the same transaction. */
 #include "store/sqlite.h"
 
 static enum err add(struct store *store, const struct stored_user *user, uint64_t *number)
@@ -44,18 +44,29 @@ enum err store_save_user(struct store *store, const struct stored_user *user)
     return err;
 }
 
-static enum err remove_user(struct store *store, uint64_t number)
+/* The keys first: they are found by the user's name. */
+static enum err remove_user(struct store *store, uint64_t number, uint64_t now_epoch_s)
 {
-    sqlite3_stmt *s = store->database.statements[DELETE_USER];
+    sqlite3_stmt *keys = store->database.statements[REVOKE_KEYS_OF_USER];
+    sqlite3_stmt *user = store->database.statements[DELETE_USER];
     int changed = 0;
-    TRY(store_run(store, DELETE_USER, bind_number(s, 1, number), &changed));
+    TRY(store_run(store, REVOKE_KEYS_OF_USER,
+                  bind_number(keys, 1, number) && bind_number(keys, 2, store_mark(now_epoch_s)),
+                  NULL));
+    TRY(store_run(store, DELETE_USER, bind_number(user, 1, number), &changed));
     return changed ? OK : ERR_NOT_FOUND;
 }
 
-enum err store_delete_user(struct store *store, uint64_t number)
+static enum err remove_whole(struct store *store, uint64_t number, uint64_t now_epoch_s)
+{
+    TRY(store_run(store, BEGIN, true, NULL));
+    return store_end(store, remove_user(store, number, now_epoch_s));
+}
+
+enum err store_delete_user(struct store *store, uint64_t number, uint64_t now_epoch_s)
 {
     enum err taken = store_take_turn(store);
-    enum err err = taken == OK ? remove_user(store, number) : taken;
+    enum err err = taken == OK ? remove_whole(store, number, now_epoch_s) : taken;
     store_give_turn(store, taken);
     return err;
 }

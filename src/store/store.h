@@ -18,11 +18,17 @@ struct stored_key {
     uint8_t secret_sha256[32];
     struct slice name, owner;
     uint32_t permissions;
-    struct slice models_json; /* a JSON array of names, or empty: all */
+    struct slice models_json;    /* a JSON array of names, or empty: all */
+    struct slice endpoints_json; /* the same of paths */
+    struct slice ip_ranges_json; /* the same of addresses and CIDR ranges */
+    struct slice rate;           /* "60/minute", or empty: the rate of all keys */
+    uint64_t burst;              /* 0: as many as the rate has */
+    bool disabled;
     uint64_t created_epoch_s;
     uint64_t expires_epoch_s;   /* 0: never */
     uint64_t revoked_epoch_s;   /* 0: live */
     uint64_t last_used_epoch_s; /* 0: never */
+    bool owner_disabled;        /* is there a user of the owner's name who is disabled? Only read */
 };
 
 /* Opens (makes, mode 0600) the database, runs the migrations that are missing, in one transaction
@@ -33,6 +39,19 @@ void store_close(struct store *store);
 
 /* Each is one transaction, on disk (synchronous=FULL) when it returns OK. ERR_EXISTS, ERR_STORE. */
 enum err store_add_key(struct store *store, const struct stored_key *key) MUST_CHECK;
+/* Writes all of the key of that id but its secret, when it was made and when it was used.
+ * ERR_NOT_FOUND when there is no such live key. */
+enum err store_save_key(struct store *store, const struct stored_key *key) MUST_CHECK;
+/* A new key in the place of the live one of the id `old`, which expires at `expires_epoch_s`, or is
+ * revoked when that is not after `now_epoch_s`. It never comes to live longer by this.
+ * ERR_NOT_FOUND: no such live key; ERR_EXISTS: as store_add_key. */
+enum err store_rotate_key(struct store *store, const struct stored_key *key, struct slice old,
+                          uint64_t now_epoch_s, uint64_t expires_epoch_s) MUST_CHECK;
+/* Forgets the keys that were revoked or had expired before `before_epoch_s`; `*count` is how many.
+ */
+enum err store_prune_keys(struct store *store, uint64_t before_epoch_s, uint64_t *count) MUST_CHECK;
+/* Is there a user of that name who is disabled? ERR_STORE. */
+enum err store_owner_disabled(struct store *store, struct slice owner, bool *disabled) MUST_CHECK;
 /* ERR_NOT_FOUND when there is no such live key. */
 enum err store_revoke_key(struct store *store, struct slice id, uint64_t now_epoch_s) MUST_CHECK;
 enum err store_touch_key(struct store *store, struct slice id,
@@ -75,8 +94,9 @@ enum err store_add_user(struct store *store, const struct stored_user *user,
 /* Writes all of the user of that number but its name and when it was made. ERR_NOT_FOUND,
  * ERR_STORE. */
 enum err store_save_user(struct store *store, const struct stored_user *user) MUST_CHECK;
-/* With its sessions and their refresh tokens. ERR_NOT_FOUND, ERR_STORE. */
-enum err store_delete_user(struct store *store, uint64_t number) MUST_CHECK;
+/* With its sessions and their refresh tokens; the keys that have its name as owner are revoked.
+ * ERR_NOT_FOUND, ERR_STORE. */
+enum err store_delete_user(struct store *store, uint64_t number, uint64_t now_epoch_s) MUST_CHECK;
 /* Receives one user; must not call the store. Oldest first; stops at the first error. */
 typedef enum err store_user_fn(void *context, const struct stored_user *user);
 enum err store_each_user(struct store *store, store_user_fn *each, void *context) MUST_CHECK;
