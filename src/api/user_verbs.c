@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "identity/account_keys.h"
 
 enum { NAME_SHOWN = 64 };
 
@@ -242,8 +243,8 @@ static json_t *change(const struct desk *desk, const struct caller *caller,
     enum err err = verb_record(desk, caller, AUDIT_USER_UPDATE, wanted->name, reason);
     if (err != OK)
         return verb_unrecorded(err, "changing the user");
-    err = accounts_change(desk->accounts, desk->store, wanted->name, made,
-                          clock_wall_us() / SECOND_US);
+    err = account_keys_change(desk->accounts, desk->keyring, desk->store, wanted->name, made,
+                              clock_wall_us() / SECOND_US);
     if (err == OK)
         return show(desk, wanted->name);
     verb_record_failure(desk, caller, AUDIT_USER_UPDATE, wanted->name, err);
@@ -323,7 +324,8 @@ json_t *verb_user_delete(const struct desk *desk, const struct caller *caller,
     enum err err = verb_record(desk, caller, AUDIT_USER_DELETE, name, SLICE(""));
     if (err != OK)
         return verb_unrecorded(err, "deleting the user");
-    err = accounts_delete(desk->accounts, desk->store, name, clock_wall_us() / SECOND_US);
+    err = account_keys_delete(desk->accounts, desk->keyring, desk->store, name,
+                              clock_wall_us() / SECOND_US);
     if (err != OK)
         verb_record_failure(desk, caller, AUDIT_USER_DELETE, name, err);
     return err == OK ? verb_success("user", user_value(&view))

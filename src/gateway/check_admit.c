@@ -1,12 +1,12 @@
 /* Their turn: a slot of the upstream's. Since reading the body took time, the key or session is
- * looked at once more: one that was revoked meanwhile opens nothing. */
+ * looked at once more: one that was revoked, disabled or changed meanwhile opens nothing. */
 #include "base/clock.h"
 #include "gateway/gate.h"
 
 enum verdict check_admit(struct exchange *x)
 {
     const struct api_key *key = x->principal.key;
-    if (key && atomic_load_explicit(&key->revoked, memory_order_acquire))
+    if (key && !api_key_stands(key, clock_wall_us() / SECOND_US))
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     const struct session *session = x->principal.session;
     if (session && !session_stands(session, clock_wall_us() / SECOND_US))

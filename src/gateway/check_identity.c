@@ -56,7 +56,7 @@ static enum verdict know(struct exchange *x, struct principal principal)
     }
     if (principal.rate_hash) {
         struct rate_verdict verdict = rate_peek(x->worker->shared->rates, principal.rate_hash,
-                                                &settings->limits.key, x->worker->loop.now_us);
+                                                rate_of_caller(x), x->worker->loop.now_us);
         exchange_show_limit(
             x, &verdict); /* also on the answers of the checkpoints before check_limit */
     }
@@ -78,6 +78,13 @@ static enum verdict by_key(struct exchange *x, struct slice credential)
                                 x->began_wall_us / SECOND_US, &key, NULL);
     if (err)
         return refuse_for(x, err);
+    /* 403, not the 401 of a credential that is wrong: who sent this has the secret, so there is
+     * nothing to hide from them, and the operator who set the range finds the address beside the
+     * key in the log. The address has shown nothing, and pays for it. */
+    if (!api_key_may_come_from(key, &x->client)) {
+        x->principal.key = key;
+        return refuse(x, REFUSE_KEY_ADDRESS);
+    }
     return know(x, (struct principal){
                        .permissions = key->permissions, .key = key, .rate_hash = key->rate_hash});
 }

@@ -15,5 +15,8 @@ enum verdict check_right(struct exchange *x)
     permissions needed = x->native ? x->native->right : x->endpoint->right;
     if ((x->principal.permissions & needed) != needed)
         return refuse(x, REFUSE_PERMISSION);
+    const struct api_key *key = x->principal.key;
+    if (key && !api_key_may_use_endpoint(key, x->head->path))
+        return refuse(x, REFUSE_KEY_ENDPOINT);
     return PASS;
 }

@@ -28,6 +28,8 @@ void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict)
 void show_address_limit(struct exchange *x);
 /* Takes one request from the address's bucket: PASS or REFUSE. */
 enum verdict charge_address(struct exchange *x);
+/* The limit of who is calling: the key's own, or limits.key (check_limit.c). */
+const struct rate *rate_of_caller(const struct exchange *x);
 
 /* A native route of this path that needs no credential; NULL: none. */
 const struct native_route *find_open_route(const struct exchange *x);

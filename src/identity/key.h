@@ -11,25 +11,35 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "config/rate.h"
 #include "identity/permission.h"
+#include "proto/address.h"
 
 enum { KEY_ID_LEN = 12, KEY_SECRET_LEN = 43, KEY_CHECKSUM_LEN = 6, KEY_LEN = 3 + 12 + 1 + 43 + 6 };
 
-/* Immutable once published, but for `revoked` and the two times of use. One block of memory with
+/* Immutable once published, but for what is atomic and for the time of use that was saved. A change
+ * makes a new one, which takes the place of the old; the old one is then as good as revoked, for an
+ * exchange that carries it was checked against rights that may be gone. One block of memory with
  * all its texts. */
 struct api_key {
     atomic_uint references; /* the table's, and one for each exchange that carries it */
     atomic_bool revoked;    /* set before the entry is unlinked; opens nothing from then on */
+    atomic_bool suspended;  /* the account of its owner is disabled: opens nothing meanwhile */
+    _Atomic uint64_t expires_epoch_s;   /* 0: never; a rotation moves it nearer */
     _Atomic uint64_t last_used_epoch_s; /* keyring_find sets it */
     uint64_t saved_use_epoch_s;         /* what the store has of it; the writer's own */
     char id[KEY_ID_LEN + 1];
     uint8_t secret_sha256[32];
     char *name, *owner; /* owner may be "" */
     permissions permissions;
-    char **models; /* NULL: all; else a NULL-terminated list of exact names */
+    char **models;    /* NULL: all; else a NULL-terminated list of exact names */
+    char **endpoints; /* NULL: all; else the same of paths, a '*' at the end stands for the rest */
+    const struct cidr *ip_ranges; /* NULL: from anywhere */
+    size_t ip_range_count;
+    struct rate rate; /* without requests: it has none of its own */
+    bool disabled;    /* opens nothing until it is enabled, which makes a new one */
     uint64_t created_epoch_s;
-    uint64_t expires_epoch_s; /* 0: never */
-    uint64_t rate_hash;       /* the key's identity in the rate table */
+    uint64_t rate_hash; /* in the rate table: the key's identity under its own rate */
 };
 
 struct keyring;
@@ -44,8 +54,8 @@ size_t keyring_count(const struct keyring *keyring);
 /* Looks a presented credential up: shape, checksum, one SHA-256, one probe, one constant-time
  * comparison. On OK `*key` carries a reference, to be given back with api_key_unref. ERR_MEMORY:
  * it could not be judged. Everything else is ERR_DENIED, whatever was wrong; `*reason` (may be
- * NULL) is for the log: "malformed", "unknown", "revoked", "expired". Lock-free; any thread that
- * takes part in `grace`. */
+ * NULL) is for the log: "malformed", "unknown", "revoked", "disabled", "expired". Lock-free; any
+ * thread that takes part in `grace`. */
 enum err keyring_find(struct keyring *keyring, struct slice presented, uint64_t now_epoch_s,
                       struct api_key **key, const char **reason) MUST_CHECK;
 void api_key_unref(struct api_key *key);
@@ -55,6 +65,12 @@ void api_key_ref(struct api_key *key);
 
 /* Is it shaped like one of our keys: prefix, length, alphabet, checksum? To refuse keys in URLs. */
 bool api_key_shaped(struct slice text);
+/* Does it open anything now? Asked again by whoever waited since keyring_find. */
+bool api_key_stands(const struct api_key *key, uint64_t now_epoch_s);
 bool api_key_may_use_model(const struct api_key *key, struct slice model);
+/* `path` as the request's head has it, without the query. */
+bool api_key_may_use_endpoint(const struct api_key *key, struct slice path);
+/* May it be presented from there? A socket of the file system is in no range. */
+bool api_key_may_come_from(const struct api_key *key, const struct address *client);
 
 #endif

@@ -76,7 +76,9 @@ static enum err judge(struct api_key *key, struct slice id, uint64_t now_epoch_s
         *reason = "unknown";
     else if (atomic_load_explicit(&key->revoked, memory_order_acquire))
         *reason = "revoked";
-    else if (key->expires_epoch_s && now_epoch_s >= key->expires_epoch_s)
+    else if (key->disabled || atomic_load_explicit(&key->suspended, memory_order_acquire))
+        *reason = "disabled";
+    else if (!api_key_stands(key, now_epoch_s))
         *reason = "expired";
     else
         return OK;
@@ -154,6 +156,63 @@ void keyring_remove(struct keyring *keyring, struct api_key *key)
     live_table_unlink(&keyring->live, key);
     live_table_wait(&keyring->live);
     api_key_unref(key);
+}
+
+void keyring_replace(struct keyring *keyring, struct api_key *old, struct api_key *key)
+{
+    struct slice id = slice_make(old->id, KEY_ID_LEN);
+    map_remove(&keyring->by_id, id);
+    /* As many entries as there were before: no memory is needed. */
+    invariant(map_add(&keyring->by_id, slice_make(key->id, KEY_ID_LEN), key) == OK);
+    live_table_replace(&keyring->live, old, key);
+    /* Only when nobody comes upon it any more: a caller who did would be refused for no reason. */
+    live_table_wait(&keyring->live);
+    atomic_store_explicit(&old->revoked, true, memory_order_release);
+    live_table_wait(&keyring->live);
+    uint64_t used_epoch_s = atomic_load(&old->last_used_epoch_s);
+    if (atomic_load(&key->last_used_epoch_s) < used_epoch_s)
+        atomic_store(&key->last_used_epoch_s, used_epoch_s);
+    api_key_unref(old);
+}
+
+void keyring_suspend(struct keyring *keyring, struct slice owner, bool suspended)
+{
+    size_t at = 0;
+    for (struct api_key *key; (key = keyring_next(keyring, &at));)
+        if (slice_equal(slice_of(key->owner), owner))
+            atomic_store_explicit(&key->suspended, suspended, memory_order_release);
+    live_table_wait(&keyring->live);
+}
+
+/* At most as many of those keys as there is room for, unlinked. */
+static size_t unlink_some(struct keyring *keyring, bool (*is)(const struct api_key *, const void *),
+                          const void *wanted, struct api_key **keys, size_t room)
+{
+    size_t count = 0, at = 0;
+    for (struct api_key *key; count < room && (key = keyring_next(keyring, &at));)
+        if (is(key, wanted))
+            keys[count++] = key;
+    for (size_t i = 0; i < count; i++) {
+        atomic_store_explicit(&keys[i]->revoked, true, memory_order_release);
+        map_remove(&keyring->by_id, slice_make(keys[i]->id, KEY_ID_LEN));
+        live_table_unlink(&keyring->live, keys[i]);
+    }
+    return count;
+}
+
+void keyring_remove_each(struct keyring *keyring,
+                         bool (*is)(const struct api_key *key, const void *wanted),
+                         const void *wanted)
+{
+    struct api_key *keys[256];
+    size_t count;
+    do {
+        count = unlink_some(keyring, is, wanted, keys, COUNT_OF(keys));
+        if (count)
+            live_table_wait(&keyring->live);
+        for (size_t i = 0; i < count; i++)
+            api_key_unref(keys[i]);
+    } while (count == COUNT_OF(keys));
 }
 
 struct api_key *keyring_next(struct keyring *keyring, size_t *at)

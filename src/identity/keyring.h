@@ -1,5 +1,6 @@
-/* The writer's side of the live table; keys.c only. Every function here is called with the
- * keyring's writer lock held, by a thread that takes no part in `grace` (it would wait for itself).
+/* The writer's side of the live table; keys.c and account_keys.c only. Every function here is
+ * called with the keyring's writer lock held, by a thread that takes no part in `grace` (it would
+ * wait for itself).
  */
 #ifndef IDENTITY_KEYRING_H
 #define IDENTITY_KEYRING_H
@@ -24,6 +25,15 @@ struct api_key *keyring_find_id(struct keyring *keyring, struct slice id);
 /* Marks the key as revoked, unlinks it, waits until no reader can still come upon it, and drops the
  * table's reference. */
 void keyring_remove(struct keyring *keyring, struct api_key *key);
+/* Shows readers `key` in the place of `old`, which has the same id and secret; takes the caller's
+ * reference over and drops the table's of `old`. When it returns nobody gets through with `old`. */
+void keyring_replace(struct keyring *keyring, struct api_key *old, struct api_key *key);
+/* All keys of that owner open nothing, or what they opened before. */
+void keyring_suspend(struct keyring *keyring, struct slice owner, bool suspended);
+/* keyring_remove of every key that `is` what is wanted. */
+void keyring_remove_each(struct keyring *keyring,
+                         bool (*is)(const struct api_key *key, const void *wanted),
+                         const void *wanted);
 /* Walks all keys: start with *at = 0; NULL at the end. */
 struct api_key *keyring_next(struct keyring *keyring, size_t *at);
 

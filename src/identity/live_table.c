@@ -1,6 +1,6 @@
 /* The table behind keyring.c and sessions.c. Its one hard problem is that readers take no lock. A
- * slot is an atomic pointer that goes from empty to an entry to the tombstone and perhaps to
- * another entry, never back to empty, so that a probe in progress never stops short. What a writer
+ * slot is an atomic pointer that goes from empty to an entry, to another one or the tombstone, and
+ * so on, never back to empty, so that a probe in progress never stops short. What a writer
  * unlinks, entry or whole array, is freed after `grace`: when every loop has passed a turn, no
  * reader holds a pointer it did not count. */
 #include "identity/live_table.h"
@@ -110,6 +110,12 @@ void live_table_put(struct live_table *table, void *entry)
     table->used += atomic_load(slot_of(slots, table->hash_of(entry), NULL)) == NULL;
     put(table, slots, entry);
     atomic_fetch_add_explicit(&table->count, 1, memory_order_relaxed);
+}
+
+void live_table_replace(struct live_table *table, const void *old, void *entry)
+{
+    struct live_slots *slots = atomic_load(&table->current);
+    atomic_store_explicit(slot_of(slots, table->hash_of(old), old), entry, memory_order_release);
 }
 
 void live_table_unlink(struct live_table *table, const void *entry)

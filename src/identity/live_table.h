@@ -42,6 +42,8 @@ size_t live_table_count(const struct live_table *table);
 enum err live_table_reserve(struct live_table *table) MUST_CHECK;
 /* Shows the entry to readers. */
 void live_table_put(struct live_table *table, void *entry);
+/* Shows `entry`, of the same hash, in the place of `old`; there is no moment without either. */
+void live_table_replace(struct live_table *table, const void *old, void *entry);
 /* From here on nobody finds it who did not already. */
 void live_table_unlink(struct live_table *table, const void *entry);
 /* Waits until nobody holds what was unlinked without a reference. */

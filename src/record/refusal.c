@@ -121,6 +121,10 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_LOGIN_RATE] = {429, "RATE_LIMITED", RATE,
         "Too many attempts to sign in. Wait as many seconds as Retry-After says, then try again.",
         "login_rate"},
+    [REFUSE_KEY_ADDRESS] = {403, "PERMISSION_DENIED", PERMISSION,
+        "This key may not be used from this address. Ask the operator to add it to the key's "
+        "ip_ranges, or for another key.",
+        "key_address"},
 
     [REFUSE_PERMISSION] = {403, "PERMISSION_DENIED", PERMISSION,
         "The credential is valid but lacks the permission for this. Ask the operator for a key "
@@ -130,6 +134,10 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "This path is not on the gateway's allow-list. The operator can add it there "
         "(endpoints.allow).",
         "endpoint"},
+    [REFUSE_KEY_ENDPOINT] = {403, "PERMISSION_DENIED", PERMISSION,
+        "This key may not use this path. Ask the operator to add it to the key's endpoints, or "
+        "for another key.",
+        "key_endpoint"},
     [REFUSE_STREAMING] = {403, "PERMISSION_DENIED", PERMISSION,
         "The credential lacks the permission use_streaming. Send \"stream\": false, or ask the "
         "operator for a key that has it.",

@@ -38,10 +38,12 @@ enum refusal {
     REFUSE_KEY_IN_URL,            /* 400 */
     REFUSE_BAD_LOGIN,             /* 401 name, password or refresh token */
     REFUSE_LOGIN_RATE,            /* 429 */
+    REFUSE_KEY_ADDRESS,           /* 403 the key is good, but not from there */
     /* right */
-    REFUSE_PERMISSION, /* 403 */
-    REFUSE_ENDPOINT,   /* 403 a path that is not on the allow-list */
-    REFUSE_STREAMING,  /* 403 use_streaming is missing */
+    REFUSE_PERMISSION,   /* 403 */
+    REFUSE_ENDPOINT,     /* 403 a path that is not on the allow-list */
+    REFUSE_KEY_ENDPOINT, /* 403 a path that is not on the key's own list */
+    REFUSE_STREAMING,    /* 403 use_streaming is missing */
     /* limit */
     REFUSE_KEY_RATE, /* 429 */
     /* body */
