@@ -1,22 +1,34 @@
-/* The verbs on keys. Somebody without manage_users sees and changes the keys that have their name
- * as owner, and nobody else's: those look like keys that do not exist. */
-#include "api/verb_parts.h"
+/* The verbs that show and end keys; those that make and change them are in key_change_verbs.c.
+ * Somebody without manage_users sees and changes the keys that have their name as owner, and nobody
+ * else's: those look like keys that do not exist. */
+#include <stdio.h>
+
+#include "api/key_parts.h"
 #include "base/clock.h"
 #include "identity/key_text.h"
 
 enum {
-    EXPIRES_DAYS_MAX = 36500,
-    MODELS_MAX = 64,
+    PRUNE_DAYS = 30, /* an ended key is of use for some time: in a list, beside a log */
 };
 
 /* A row as the object that people and scripts see. */
 
-static json_t *models_value(struct slice models_json)
+json_t *key_list_value(struct slice stored)
 {
-    if (models_json.len == 0)
+    if (stored.len == 0)
         return json_array();
-    json_t *models;
-    return json_read(models_json, &models, NULL) == OK ? models : NULL;
+    json_t *list;
+    return json_read(stored, &list, NULL) == OK ? list : NULL;
+}
+
+static json_t *rate_value(struct slice rate)
+{
+    return rate.len ? text_value(rate) : json_null();
+}
+
+static json_t *burst_value(uint64_t burst)
+{
+    return burst ? json_integer((json_int_t)burst) : json_null();
 }
 
 static const char *status_of(const struct stored_key *key)
@@ -24,7 +36,11 @@ static const char *status_of(const struct stored_key *key)
     if (key->revoked_epoch_s)
         return "revoked";
     uint64_t now_epoch_s = clock_wall_us() / SECOND_US;
-    return key->expires_epoch_s && now_epoch_s >= key->expires_epoch_s ? "expired" : "live";
+    if (key->expires_epoch_s && now_epoch_s >= key->expires_epoch_s)
+        return "expired";
+    if (key->disabled)
+        return "disabled";
+    return key->owner_disabled ? "suspended" : "live"; /* its owner's account is disabled */
 }
 
 /* `plain` is empty but for the answer to key_create. NULL: no memory, or a row that is not text. */
@@ -35,7 +51,12 @@ static json_t *key_value(const struct stored_key *key, struct slice plain)
         {"name",         text_value(key->name)              },
         {"owner",        text_value(key->owner)             },
         {"permissions",  permissions_value(key->permissions)},
-        {"models",       models_value(key->models_json)     },
+        {"models",       key_list_value(key->models_json)   },
+        {"endpoints",    key_list_value(key->endpoints_json)},
+        {"ip_ranges",    key_list_value(key->ip_ranges_json)},
+        {"rate",         rate_value(key->rate)              },
+        {"burst",        burst_value(key->burst)            },
+        {"disabled",     json_boolean(key->disabled)        },
         {"created_at",   time_value(key->created_epoch_s)   },
         {"expires_at",   time_value(key->expires_epoch_s)   },
         {"last_used_at", time_value(key->last_used_epoch_s) },
@@ -53,21 +74,20 @@ static json_t *key_value(const struct stored_key *key, struct slice plain)
 /* --- whose keys ---------------------------------------------------------------------------------
  */
 
-static bool manages_all(const struct caller *caller)
+bool key_caller_manages(const struct caller *caller)
 {
     return caller->permissions & MANAGE_USERS;
 }
 
-static bool is_own(const struct caller *caller, struct slice owner)
+bool key_is_own(const struct caller *caller, struct slice owner)
 {
-    return manages_all(caller) ||
+    return key_caller_manages(caller) ||
            (caller->account && slice_equal(owner, slice_of(caller->account->name)));
 }
 
-/* NULL: may deal with keys at all. */
-static json_t *refuse_stranger(const struct caller *caller)
+json_t *key_refuse_stranger(const struct caller *caller)
 {
-    if (manages_all(caller) || caller->account)
+    if (key_caller_manages(caller) || caller->account)
         return NULL;
     return verb_refusal("denied", NULL,
                         "keys can be managed with the permission manage_users, or, one's own, by "
@@ -83,16 +103,14 @@ struct showing {
 static enum err show_row(void *context, const struct stored_key *key)
 {
     struct showing *showing = context;
-    if (!is_own(showing->caller, key->owner))
+    if (!key_is_own(showing->caller, key->owner))
         return ERR_NOT_FOUND;
     showing->value = key_value(key, showing->plain);
     return showing->value ? OK : ERR_STORE;
 }
 
-/* `done` is what has happened to the key already, and stands whatever comes of reading it back;
- * NULL: nothing. */
-static json_t *show(struct store *store, const struct caller *caller, struct slice id,
-                    struct slice plain, const char *done)
+json_t *key_show(struct store *store, const struct caller *caller, struct slice id,
+                 struct slice plain, const char *done)
 {
     struct showing showing = {.caller = caller, .plain = plain};
     enum err err = store_find_key(store, id, show_row, &showing);
@@ -107,171 +125,6 @@ static json_t *show(struct store *store, const struct caller *caller, struct sli
     if (err != OK)
         return verb_failure(err, "reading the key");
     return verb_success("key", showing.value);
-}
-
-/* A new key is in the audit log, by its id, before it is made. */
-struct witness {
-    const struct desk *desk;
-    const struct caller *caller;
-    struct slice name;
-    char id[KEY_ID_LEN + 1]; /* empty: nothing was recorded */
-    enum err recorded;
-};
-
-static enum err record_create(void *context, struct slice id)
-{
-    struct witness *witness = context;
-    enum err err = verb_record(witness->desk, witness->caller, AUDIT_KEY_CREATE, id, witness->name);
-    witness->recorded = err;
-    if (err == OK)
-        memcpy(witness->id, id.ptr, KEY_ID_LEN);
-    return err;
-}
-
-/* key_create */
-
-/* The strings of a list, as slices into it. False: not all are, or it is too long. */
-static bool read_words(const json_t *list, struct slice *words, size_t max, size_t *count)
-{
-    *count = 0;
-    if (json_array_size(list) > max)
-        return false;
-    for (; *count < json_array_size(list); ++*count) {
-        const json_t *word = json_array_get(list, *count);
-        if (!json_is_string(word))
-            return false;
-        words[*count] = slice_make(json_string_value(word), json_string_length(word));
-    }
-    return true;
-}
-
-static json_t *unknown_permission(const char *kind, struct slice word)
-{
-    char text[512];
-    struct buffer list = BUFFER_OVER(text, sizeof text);
-    for (const struct permission_row *row = permission_table(); row->name; row++)
-        buffer_printf(&list, "%s%s", list.len ? ", " : "", row->name);
-    if (strcmp(kind, "scope") == 0)
-        buffer_text(&list, "; and *, chat:read, chat:write");
-    return verb_refusal("usage", strcmp(kind, "scope") == 0 ? "scopes" : "permissions",
-                        "unknown %s \"%.*s\": known are %.*s", kind,
-                        (int)(word.len < 64 ? word.len : 64), word.ptr ? word.ptr : "",
-                        SLICE_ARG(buffer_slice(&list)));
-}
-
-/* NULL when all are known; else the refusal. */
-static json_t *read_permissions(const json_t *names, const json_t *scopes, permissions *set)
-{
-    struct slice words[64];
-    size_t count;
-    if (names && scopes)
-        return verb_refusal("usage", "scopes", "permissions and scopes exclude each other");
-    if (!names && !scopes) {
-        *set = READ_MODELS | RUN_INFERENCE | USE_STREAMING;
-        return NULL;
-    }
-    if (!read_words(names ? names : scopes, words, COUNT_OF(words), &count))
-        return verb_refusal("usage", names ? "permissions" : "scopes",
-                            "permissions and scopes are lists of names");
-    *set = PERMISSIONS_NONE;
-    for (size_t i = 0; i < count; i++)
-        if ((names ? permission_parse : scope_parse)(words[i], set) != OK)
-            return unknown_permission(names ? "permission" : "scope", words[i]);
-    return NULL;
-}
-
-static json_t *create_key(const struct desk *desk, const struct caller *caller,
-                          struct key_request *wanted, uint64_t now_epoch_s)
-{
-    const char *fault = key_request_fault(wanted, now_epoch_s);
-    if (fault)
-        return verb_refusal("usage", NULL, "%s", fault);
-    AUTO(secret) plain = {0};
-    struct api_key *key;
-    struct witness witness = {.desk = desk, .caller = caller, .name = wanted->name};
-    wanted->before = record_create;
-    wanted->context = &witness;
-    enum err err =
-        keyring_create_key(desk->keyring, desk->store, wanted, now_epoch_s, &plain, &key);
-    if (witness.recorded != OK)
-        return verb_unrecorded(witness.recorded, "making the key");
-    if (err != OK) {
-        if (witness.id[0])
-            verb_record_failure(desk, caller, AUDIT_KEY_CREATE, slice_of(witness.id), err);
-        return verb_failure(err, "making the key");
-    }
-    json_t *response =
-        show(desk->store, caller, slice_make(key->id, KEY_ID_LEN), secret_reveal(&plain),
-             "was made (revoke it: nobody was told its secret)");
-    api_key_unref(key);
-    return response;
-}
-
-struct key_wishes {
-    struct slice name, owner;
-    const json_t *permissions, *scopes, *models;
-    int64_t days;
-    bool has_days;
-};
-
-static const struct field key_fields[] = {
-    {"name",                      FIELD_TEXT, true, offsetof(struct key_wishes, name), 0},
-    {"owner",                       FIELD_TEXT, false, offsetof(struct key_wishes, owner), 0},
-    {"permissions",                      FIELD_LIST, false, offsetof(struct key_wishes, permissions), 0},
-    {"scopes",                           FIELD_LIST, false, offsetof(struct key_wishes, scopes), 0},
-    {"models",FIELD_LIST, false, offsetof(struct key_wishes, models), 0},
-    {"expires_in_days", FIELD_NUMBER, false, offsetof(struct key_wishes, days),
-     offsetof(struct key_wishes, has_days)},
-    {0                         },
-};
-
-/* A key's rights never exceed its creator's, and somebody's own keys are their own. */
-static json_t *bound_by_caller(const struct caller *caller, struct key_request *wanted,
-                               bool asked_for)
-{
-    if (!manages_all(caller)) {
-        struct slice own = slice_of(caller->account->name);
-        if (wanted->owner.len && !slice_equal(wanted->owner, own))
-            return verb_refusal("denied", "owner",
-                                "owner: keys for others need the permission manage_users");
-        wanted->owner = own;
-    }
-    if (!asked_for)
-        wanted->permissions &= caller->permissions;
-    if (wanted->permissions & ~caller->permissions)
-        return verb_refusal("denied", "permissions",
-                            "permissions: a key cannot have more rights than who makes it");
-    return NULL;
-}
-
-json_t *verb_key_create(const struct desk *desk, const struct caller *caller, const json_t *request)
-{
-    struct key_wishes wishes = {0};
-    struct slice words[MODELS_MAX];
-    struct key_request wanted = {.models = words};
-    json_t *refusal = refuse_stranger(caller);
-    if (!refusal)
-        refusal = fields_read(request, key_fields, &wishes);
-    if (refusal)
-        return refusal;
-    if (!read_words(wishes.models, words, MODELS_MAX, &wanted.model_count))
-        return verb_refusal("usage", "models", "models: at most 64 names");
-    if (wishes.models && wanted.model_count == 0)
-        return verb_refusal("usage", "models",
-                            "models: name at least one, or leave them out for all");
-    if (wishes.has_days && (wishes.days < 1 || wishes.days > EXPIRES_DAYS_MAX))
-        return verb_refusal("usage", "expires_in_days", "expires_in_days: must be 1 to %d",
-                            EXPIRES_DAYS_MAX);
-    wanted.name = wishes.name;
-    wanted.owner = wishes.owner;
-    refusal = read_permissions(wishes.permissions, wishes.scopes, &wanted.permissions);
-    if (!refusal)
-        refusal = bound_by_caller(caller, &wanted, wishes.permissions || wishes.scopes);
-    if (refusal)
-        return refusal;
-    uint64_t now_epoch_s = clock_wall_us() / SECOND_US;
-    wanted.expires_epoch_s = wishes.has_days ? now_epoch_s + (uint64_t)wishes.days * 86400 : 0;
-    return create_key(desk, caller, &wanted, now_epoch_s);
 }
 
 /* So that "last used" is of now. What is shown is worth having even when this cannot be written. */
@@ -297,7 +150,7 @@ static enum err list_row(void *context, const struct stored_key *key)
     if (page->bytes >= VERB_PAGE_BYTES)
         return ERR_LIMIT; /* the page is full, and there is at least one more */
     page->last = key->number;
-    if (!is_own(page->caller, key->owner))
+    if (!key_is_own(page->caller, key->owner))
         return OK;
     json_t *value = key_value(key, (struct slice){0});
     if (!value)
@@ -313,7 +166,7 @@ json_t *verb_key_list(const struct desk *desk, const struct caller *caller, cons
         {0 }
     };
     int64_t after = 0;
-    json_t *refusal = refuse_stranger(caller);
+    json_t *refusal = key_refuse_stranger(caller);
     if (!refusal)
         refusal = fields_read(request, fields, &after);
     if (refusal)
@@ -333,6 +186,19 @@ json_t *verb_key_list(const struct desk *desk, const struct caller *caller, cons
 
 /* key_show, key_revoke: {"id": ID} */
 
+json_t *key_check_id(struct slice id)
+{
+    if (api_key_shaped(id))
+        return verb_refusal("usage", "id",
+                            "that is a whole key; its id is the %d characters behind \"sp_\"",
+                            KEY_ID_LEN);
+    if (!key_id_shaped(id))
+        return verb_refusal("not_found", "id",
+                            "no key has the id \"%.64s\": an id is %d letters and digits", id.ptr,
+                            KEY_ID_LEN);
+    return NULL;
+}
+
 /* NULL: `*id` is a key's id (borrowed from the request); else the refusal. */
 static json_t *read_id(const struct caller *caller, const json_t *request, struct slice *id)
 {
@@ -340,21 +206,10 @@ static json_t *read_id(const struct caller *caller, const json_t *request, struc
         {"id",  FIELD_TEXT, true, 0, 0},
         {0}
     };
-    json_t *refusal = refuse_stranger(caller);
+    json_t *refusal = key_refuse_stranger(caller);
     if (!refusal)
         refusal = fields_read(request, fields, id);
-    if (refusal)
-        return refusal;
-    if (api_key_shaped(*id))
-        return verb_refusal("usage", "id",
-                            "that is a whole key; its id is the %d characters behind "
-                            "\"sp_\"",
-                            KEY_ID_LEN);
-    if (!key_id_shaped(*id))
-        return verb_refusal("not_found", "id",
-                            "no key has the id \"%.64s\": an id is %d letters and digits", id->ptr,
-                            KEY_ID_LEN);
-    return NULL;
+    return refusal ? refusal : key_check_id(*id);
 }
 
 json_t *verb_key_show(const struct desk *desk, const struct caller *caller, const json_t *request)
@@ -364,16 +219,16 @@ json_t *verb_key_show(const struct desk *desk, const struct caller *caller, cons
     if (refusal)
         return refusal;
     refresh_uses(desk->store, desk->keyring);
-    return show(desk->store, caller, id, (struct slice){0}, NULL);
+    return key_show(desk->store, caller, id, (struct slice){0}, NULL);
 }
 
 /* Does it exist for this caller? */
 static enum err check_owner(void *context, const struct stored_key *key)
 {
-    return is_own(context, key->owner) ? OK : ERR_NOT_FOUND;
+    return key_is_own(context, key->owner) ? OK : ERR_NOT_FOUND;
 }
 
-static json_t *no_live_key(struct slice id)
+json_t *key_none_live(struct slice id)
 {
     return verb_refusal("not_found", "id",
                         "no live key has the id \"%.64s\": see `sallyport key list`", id.ptr);
@@ -385,10 +240,10 @@ json_t *verb_key_revoke(const struct desk *desk, const struct caller *caller, co
     json_t *refusal = read_id(caller, request, &id);
     if (refusal)
         return refusal;
-    if (!manages_all(caller)) {
+    if (!key_caller_manages(caller)) {
         enum err err = store_find_key(desk->store, id, check_owner, (void *)caller);
         if (err != OK)
-            return err == ERR_NOT_FOUND ? no_live_key(id) : verb_failure(err, "reading the key");
+            return err == ERR_NOT_FOUND ? key_none_live(id) : verb_failure(err, "reading the key");
     }
     enum err err = verb_record(desk, caller, AUDIT_KEY_REVOKE, id, SLICE(""));
     if (err != OK)
@@ -397,7 +252,44 @@ json_t *verb_key_revoke(const struct desk *desk, const struct caller *caller, co
     if (err != OK)
         verb_record_failure(desk, caller, AUDIT_KEY_REVOKE, id, err);
     if (err == ERR_NOT_FOUND)
-        return no_live_key(id);
-    return err == OK ? show(desk->store, caller, id, (struct slice){0}, "was revoked")
+        return key_none_live(id);
+    return err == OK ? key_show(desk->store, caller, id, (struct slice){0}, "was revoked")
                      : verb_failure(err, "revoking the key");
+}
+
+/* key_prune */
+
+json_t *verb_key_prune(const struct desk *desk, const struct caller *caller, const json_t *request)
+{
+    // clang-format off
+    static const struct field fields[] = {
+        {"older_than_days", FIELD_NUMBER},
+        {0},
+    };
+    // clang-format on
+    int64_t days = PRUNE_DAYS;
+    if (!key_caller_manages(caller))
+        return verb_refusal("denied", NULL, "this needs the permission manage_users");
+    json_t *refusal = fields_read(request, fields, &days);
+    if (refusal)
+        return refusal;
+    if (days < 0 || days > KEY_DAYS_MAX)
+        return verb_refusal("usage", "older_than_days", "older_than_days: must be 0 to %d",
+                            KEY_DAYS_MAX);
+    char reason[64];
+    uint64_t count = 0, before_epoch_s = clock_wall_us() / SECOND_US - (uint64_t)days * 86400;
+    snprintf(reason, sizeof reason, "pruned older_than_days %d", (int)days);
+    enum err recorded = verb_record(desk, caller, AUDIT_KEY_UPDATE, SLICE(""), slice_of(reason));
+    if (recorded != OK)
+        return verb_unrecorded(recorded, "pruning the keys");
+    enum err err = keyring_prune(desk->keyring, desk->store, before_epoch_s, &count);
+    if (err != OK) {
+        verb_record_failure(desk, caller, AUDIT_KEY_UPDATE, SLICE(""), err);
+        return verb_failure(err, "pruning the keys");
+    }
+    const struct member members[] = {
+        {"removed",         json_integer((json_int_t)count)},
+        {"older_than_days", json_integer(days)             },
+    };
+    return verb_success("pruned", object_of(members, COUNT_OF(members)));
 }

@@ -16,6 +16,8 @@ static const struct errand_plan
     key_list =     {"key_list",          "keys",     .status = 200, .list = true},
     key_create =   {"key_create",        "key",      .status = 201},
     key_show =     {"key_show",          "key",      .status = 200},
+    key_update =   {"key_update",        "key",      .status = 200},
+    key_rotate =   {"key_rotate",        "key",      .status = 201},
     key_revoke =   {"key_revoke",        NULL,       .status = 204},
     user_list =    {"user_list",         "users",    .status = 200, .list = true},
     user_create =  {"user_create",       "user",     .status = 201, .hashes = true},
@@ -50,6 +52,8 @@ static const struct native_route routes[] = {
     {"/api/v1/auth/api-keys",   METHOD_GET,    PERMISSIONS_NONE, "api_keys", answer_errand, .plan = &key_list},
     {"/api/v1/auth/api-keys",   METHOD_POST,   PERMISSIONS_NONE, "api_keys", answer_errand, .body = NATIVE_JSON, .plan = &key_create},
     {"/api/v1/auth/api-keys/*", METHOD_GET,    PERMISSIONS_NONE, "api_keys", answer_errand, .plan = &key_show},
+    {"/api/v1/auth/api-keys/*", METHOD_PATCH,  PERMISSIONS_NONE, "api_keys", answer_errand, .body = NATIVE_JSON, .plan = &key_update},
+    {"/api/v1/auth/api-keys/*/rotate", METHOD_POST, PERMISSIONS_NONE, "api_keys", answer_errand, .body = NATIVE_MAYBE_JSON, .plan = &key_rotate},
     {"/api/v1/auth/api-keys/*", METHOD_DELETE, PERMISSIONS_NONE, "api_keys", answer_errand, .plan = &key_revoke},
 
     {"/api/v1/users",        METHOD_GET,    MANAGE_USERS, "users",        answer_errand, .plan = &user_list},

@@ -7,8 +7,9 @@
 typedef json_t *verb_fn(const struct desk *desk, const struct caller *caller,
                         const json_t *request);
 
-/* key_verbs.c, user_verbs.c, session_verbs.c */
-verb_fn verb_key_create, verb_key_list, verb_key_show, verb_key_revoke;
+/* key_verbs.c, key_change_verbs.c, user_verbs.c, session_verbs.c */
+verb_fn verb_key_list, verb_key_show, verb_key_revoke, verb_key_prune;
+verb_fn verb_key_create, verb_key_update, verb_key_rotate;
 verb_fn verb_user_create, verb_user_list, verb_user_show, verb_user_update, verb_user_delete;
 verb_fn verb_login, verb_login_for_minutes, verb_refresh, verb_logout, verb_me, verb_session_list,
     verb_session_end;
@@ -26,6 +27,7 @@ struct field {
     size_t place;       /* in the struct that is filled */
     size_t given_place; /* of a bool that says whether it was there; 0: nobody asks */
     bool null_is_none;  /* null is as good as leaving it out, and not a wrong type */
+    size_t null_place;  /* of a bool that says whether it was null; 0: that is a wrong type */
 };
 /* Fills `into` from the request; texts are borrowed from it. NULL when all is well, else the
  * refusal: a member that no field has, one that is missing, a wrong type. The table ends with a
@@ -40,8 +42,8 @@ json_t *verb_failure(enum err err, const char *what);
 /* {"ok": true, NAME: value}. Takes `value` over in any case, which json_pack does not. */
 json_t *verb_success(const char *name, json_t *value);
 /* A list is cut where it has this many bytes or more; what one member has on top of that fits into
- * VERB_LINE_MAX: a key at most 35 KB, 64 models of 256 bytes, each of which JSON may double. */
-enum { VERB_PAGE_BYTES = 24 * 1024 };
+ * VERB_LINE_MAX: a key at most 41 KB (identity/api_key.h). */
+enum { VERB_PAGE_BYTES = 16 * 1024 };
 /* {"ok": true, NAME: list, "next": last or null}; `last` is where the next page goes on, if there
  * is `more`. Takes `list` over. */
 json_t *verb_page(const char *name, json_t *list, bool more, uint64_t last);

@@ -33,6 +33,9 @@ static const struct {
     {"key_list",          verb_key_list,          false},
     {"key_show",          verb_key_show,          false},
     {"key_revoke",        verb_key_revoke,        false},
+    {"key_update",        verb_key_update,        false},
+    {"key_rotate",        verb_key_rotate,        false},
+    {"key_prune",         verb_key_prune,         false},
     {"user_create",       verb_user_create,       false},
     {"user_list",         verb_user_list,         false},
     {"user_show",         verb_user_show,         false},
@@ -140,6 +143,10 @@ json_t *fields_read(const json_t *request, const struct field *fields, void *int
         if (!value || (fields->null_is_none && json_is_null(value))) {
             if (fields->required)
                 return verb_refusal("usage", fields->name, "%s: is required", fields->name);
+            continue;
+        }
+        if (fields->null_place && json_is_null(value)) {
+            *(bool *)((char *)into + fields->null_place) = true;
             continue;
         }
         json_t *refusal = read_field(value, fields, into);
