@@ -23,6 +23,10 @@ static const struct print_column lines[] = {
     {"status",      "status",       "-"     },
     {"permissions", "permissions",  "none"  },
     {"models",      "models",       "all"   },
+    {"endpoints",   "endpoints",    "all"   },
+    {"from",        "ip_ranges",    "anywhere"},
+    {"rate",        "rate",         "limits.key"},
+    {"burst",       "burst",        "the rate's"},
     {"created",     "created_at",   "-"     },
     {"expires",     "expires_at",   "never" },
     {"last used",   "last_used_at", "never" },
@@ -41,16 +45,55 @@ void key_print_one(struct buffer *out, const json_t *key)
     print_lines(out, key, lines, COUNT_OF(lines));
 }
 
+/* Not by way of a cell: that would be one more copy to wipe, and cut. */
+static void print_whole(struct buffer *out, const json_t *key, const char *member)
+{
+    const json_t *text = json_object_get(key, member);
+    buffer_append(out, slice_make(json_string_value(text), json_string_length(text)));
+}
+
+/* The three things that 004's script printed, in its order. */
+static void print_yaml(struct buffer *out, const json_t *key)
+{
+    buffer_text(out, "\n    ");
+    print_whole(out, key, "key");
+    buffer_text(out, "\n\nThis is the key. It will not be shown again, and is stored nowhere. Its "
+                     "bcrypt hash:\n\n    ");
+    print_whole(out, key, "hash");
+    buffer_text(out, "\n\nThe entry for the file of keys (security.api_keys_file), below its line "
+                     "\"keys:\":\n\n");
+    print_whole(out, key, "yaml");
+}
+
+static void print_replaced(struct buffer *out, const json_t *key)
+{
+    char id[CELL_BYTES], end[CELL_BYTES];
+    buffer_printf(out, "\nIt takes the place of %s, ", print_cell(key, "replaces", "-", id));
+    buffer_printf(out, "which ends at %s.\n", print_cell(key, "replaced_ends_at", "-", end));
+}
+
 void key_print_created(struct buffer *out, const json_t *key)
 {
-    const json_t *plain = json_object_get(key, "key");
+    if (json_object_get(key, "yaml")) {
+        print_yaml(out, key);
+        return;
+    }
     buffer_text(out, "\n    ");
-    /* Not by way of a cell: that would be one more copy to wipe. */
-    buffer_append(out, slice_make(json_string_value(plain), json_string_length(plain)));
+    print_whole(out, key, "key");
     buffer_text(out,
                 "\n\nThis is the key. It will not be shown again: Sallyport keeps only its hash. "
                 "Put it where it is needed now.\n\n");
     key_print_one(out, key);
+    if (json_object_get(key, "replaces"))
+        print_replaced(out, key);
+}
+
+void key_print_pruned(struct buffer *out, const json_t *pruned)
+{
+    char count[CELL_BYTES], days[CELL_BYTES];
+    buffer_printf(out, "Forgot %s keys ", print_cell(pruned, "removed", "-", count));
+    buffer_printf(out, "that ended more than %s days ago.\n",
+                  print_cell(pruned, "older_than_days", "-", days));
 }
 
 void key_print_revoked(struct buffer *out, const json_t *key)

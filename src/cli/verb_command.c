@@ -67,8 +67,8 @@ static void print_help(const struct arguments *a)
            a->subcommand->help);
     for (unsigned i = 0; i < command->flag_count; i++)
         if (command->flags[i].subcommands & a->bit)
-            printf("  %-17s %-4s %s\n", command->flags[i].name, command->flags[i].value,
-                   command->flags[i].help);
+            printf("  %-17s %-4s %s\n", command->flags[i].name,
+                   command->flags[i].value ? command->flags[i].value : "", command->flags[i].help);
     puts("  --json                 one JSON document on standard output\n"
          "  --config          F    the configuration file\n"
          "  --help                 this text");
@@ -96,6 +96,15 @@ static bool *switch_of(struct arguments *a, struct slice name)
     return slice_equal(name, SLICE("--help")) ? &a->help : NULL;
 }
 
+/* Is it the place of a flag that takes no value? */
+static bool is_switch(const struct arguments *a, const char **place)
+{
+    if (place == &a->config)
+        return false;
+    enum verb_flag_kind kind = a->command->flags[place - a->values].kind;
+    return kind == FLAG_ON || kind == FLAG_OFF;
+}
+
 /* Reads the flag at argv[*at], "--flag value" or "--flag=value". */
 static int read_flag(struct arguments *a, int argc, char **argv, int *at)
 {
@@ -109,6 +118,10 @@ static int read_flag(struct arguments *a, int argc, char **argv, int *at)
     const char **place = place_of(a, name);
     if (!place)
         return usage_error(a->command, "unknown flag %s", text);
+    if (is_switch(a, place)) {
+        *place = "";
+        return equals ? usage_error(a->command, "%.*s takes no value", SLICE_ARG(name)) : EXIT_OK;
+    }
     if (!equals && *at + 1 == argc)
         return usage_error(a->command, "%.*s needs a value", SLICE_ARG(name));
     if (*place)
@@ -117,8 +130,19 @@ static int read_flag(struct arguments *a, int argc, char **argv, int *at)
     return EXIT_OK;
 }
 
+/* Is there somebody to ask who has said nothing yet? */
+static bool may_ask(const struct arguments *a)
+{
+    for (unsigned i = 0; i < a->command->flag_count; i++)
+        if (a->values[i] && a->command->flags[i].kind != FLAG_ON)
+            return false;
+    return a->subcommand->ask && isatty(STDIN_FILENO);
+}
+
 static int check_complete(const struct arguments *a)
 {
+    if (may_ask(a))
+        return EXIT_OK;
     for (unsigned i = 0; i < a->command->flag_count; i++) {
         const struct verb_flag *flag = &a->command->flags[i];
         if ((flag->subcommands & a->bit) && flag->missing && !a->values[i])
@@ -172,6 +196,13 @@ static json_t *days_value(const char *text)
                                                               : NULL;
 }
 
+static json_t *number_value(const char *text)
+{
+    uint64_t number;
+    return slice_number(slice_of(text), UINT32_MAX, &number) ? json_integer((json_int_t)number)
+                                                             : NULL;
+}
+
 static json_t *value_of(const struct verb_flag *flag, const char *text)
 {
     switch (flag->kind) {
@@ -181,6 +212,14 @@ static json_t *value_of(const struct verb_flag *flag, const char *text)
         return words_value(text);
     case FLAG_DAYS:
         return days_value(text);
+    case FLAG_NUMBER:
+        return number_value(text);
+    case FLAG_ON:
+        return json_true();
+    case FLAG_OFF:
+        return json_false();
+    case FLAG_UNSET:
+        break;
     }
     return NULL;
 }
@@ -191,20 +230,50 @@ static int wrong_value(const struct arguments *a, const struct verb_flag *flag, 
         return usage_error(a->command, "%s takes names separated by commas", flag->name);
     if (flag->kind == FLAG_DAYS)
         return usage_error(a->command, "%s must be 1 to 36500, not %s", flag->name, text);
+    if (flag->kind == FLAG_NUMBER)
+        return usage_error(a->command, "%s must be a whole number, not %s", flag->name, text);
     return usage_error(a->command, "%s must be UTF-8", flag->name);
+}
+
+/* Each of the words as a member that is null. */
+static int unset(json_t *request, const struct arguments *a, const struct verb_flag *flag,
+                 const char *text)
+{
+    for (struct slice rest = slice_of(text); rest.len;) {
+        struct slice word = slice_trim(slice_cut(&rest, ','));
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", SLICE_ARG(word));
+        if (!name[0] || json_object_get(request, name))
+            return usage_error(a->command, "%s takes names of fields that are not set, once each",
+                               flag->name);
+        json_object_set_new(request, name, json_null());
+    }
+    return EXIT_OK;
+}
+
+static int add_flag(json_t *request, const struct arguments *a, const struct verb_flag *flag,
+                    const char *text)
+{
+    if (flag->kind == FLAG_UNSET)
+        return unset(request, a, flag, text);
+    if (json_object_get(request, flag->member))
+        return usage_error(a->command, "%s contradicts another flag", flag->name);
+    return json_object_set_new(request, flag->member, value_of(flag, text)) == 0
+               ? EXIT_OK
+               : wrong_value(a, flag, text);
 }
 
 static int fill_request(json_t *request, const struct arguments *a)
 {
     if (a->id && json_object_set_new(request, "id", json_string(a->id)) != 0)
         return usage_error(a->command, "the ID must be UTF-8");
-    for (unsigned i = 0; i < a->command->flag_count; i++) {
-        const struct verb_flag *flag = &a->command->flags[i];
-        if (a->values[i] &&
-            json_object_set_new(request, flag->member, value_of(flag, a->values[i])) != 0)
-            return wrong_value(a, flag, a->values[i]);
-    }
-    return EXIT_OK;
+    int status = EXIT_OK;
+    for (unsigned i = 0; status == EXIT_OK && i < a->command->flag_count; i++)
+        if (a->values[i])
+            status = add_flag(request, a, &a->command->flags[i], a->values[i]);
+    if (status == EXIT_OK && may_ask(a))
+        status = a->subcommand->ask(request);
+    return status;
 }
 
 /* --- the response -------------------------------------------------------------------------------
@@ -364,8 +433,16 @@ int verb_command_run(const struct verb_command *command, int argc, char **argv)
     status = fill_request(request, &a);
     if (status == EXIT_OK && a.subcommand->complete)
         status = a.subcommand->complete(request);
-    if (status == EXIT_OK)
+    json_t *response =
+        status == EXIT_OK && a.subcommand->instead ? a.subcommand->instead(request) : NULL;
+    if (response) {
+        status = check_response(&a, response);
+        if (status == EXIT_OK)
+            status = print_response(&a, response);
+    } else if (status == EXIT_OK) {
         status = run(&a, request);
+    }
+    json_decref(response);
     json_decref(request);
     return status;
 }

@@ -7,9 +7,19 @@
 
 #include "base/buffer.h"
 
-enum { VERB_FLAGS_MAX = 16 };
+enum { VERB_FLAGS_MAX = 24 };
 
-enum verb_flag_kind { FLAG_TEXT, FLAG_WORDS, FLAG_DAYS };
+/* FLAG_UNSET: names of members, separated by commas, each of which becomes null. FLAG_ON, FLAG_OFF:
+ * true and false, by a flag without a value. */
+enum verb_flag_kind {
+    FLAG_TEXT,
+    FLAG_WORDS,
+    FLAG_DAYS,
+    FLAG_NUMBER,
+    FLAG_UNSET,
+    FLAG_ON,
+    FLAG_OFF
+};
 
 /* `--name VALUE`, as a member of the request. */
 struct verb_flag {
@@ -29,6 +39,11 @@ struct verb_subcommand {
     /* Adds what neither words nor flags say: a password. NULL: nothing is. Says itself what is
      * wrong. */
     int (*complete)(json_t *request);
+    /* On a terminal, when no flag says anything: asks for what the flags would have said. NULL:
+     * that is wrong usage. Says itself what is wrong. */
+    int (*ask)(json_t *request);
+    /* The response to what needs no writer. NULL, or what returns NULL: the writer is asked. */
+    json_t *(*instead)(const json_t *request);
 };
 
 struct verb_command {
