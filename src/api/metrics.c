@@ -18,12 +18,15 @@ static void answer(struct exchange *x, const char *type,
                                  struct buffer *))
 {
     const struct shared *shared = x->worker->shared;
+    struct audit *audit = shared_audit(shared);
     struct metrics_gauges gauges = {
         .connections = atomic_load_explicit(&shared->connections, memory_order_relaxed),
         .exchanges = atomic_load_explicit(&shared->exchanges, memory_order_relaxed),
         .body_memory_bytes =
             atomic_load_explicit(&shared->request_bodies.used_bytes, memory_order_relaxed),
         .keys = keyring_count(shared->keyring),
+        .audit_dropped = audit ? audit_dropped(audit) : 0,
+        .audit_failing = audit && audit_failing(audit),
         .started_epoch_s = shared->started_epoch_s,
         .version = shared->version,
     };

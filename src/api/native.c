@@ -146,12 +146,6 @@ static void hold(struct errand *errand, const struct exchange *x)
         session_ref(errand->session);
 }
 
-/* The id of a key, the name of an account: what the audit log calls them. */
-static struct slice actor_of(const struct exchange *x)
-{
-    return x->principal.key ? slice_of(x->principal.key->id) : exchange_user(x);
-}
-
 static void introduce(struct errand *errand, const struct exchange *x, char **at)
 {
     struct session *session = errand->session;
@@ -161,7 +155,7 @@ static void introduce(struct errand *errand, const struct exchange *x, char **at
         .account = session ? session->account : NULL,
         .session = slice_of(session ? session->id : NULL),
         .signed_in = session,
-        .actor = put(at, actor_of(x)),
+        .actor = put(at, exchange_actor(x)),
         .ip = x->client,
         .method = slice_of(http_method_name(x->head->method)),
         .path = put(at, x->head->path),
@@ -186,8 +180,8 @@ static void take_body(struct exchange *x, char *room)
 static struct errand *create(struct exchange *x)
 {
     const struct request_head *head = x->head;
-    size_t size =
-        actor_of(x).len + head->path.len + 32 + x->path_rest.len + head->query.len + x->body.len;
+    size_t size = exchange_actor(x).len + head->path.len + 32 + x->path_rest.len + head->query.len +
+                  x->body.len;
     struct errand *errand = calloc(1, sizeof *errand + size);
     if (!errand)
         return NULL;

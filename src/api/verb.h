@@ -29,7 +29,7 @@ struct desk {
     struct store *store;
     struct keyring *keyring;
     struct accounts *accounts;
-    struct audit *audit; /* NULL: log.audit is not set */
+    struct audit *audit; /* NULL: there is none */
 };
 
 /* NULL only when there is no memory. The caller owns the response; it may hold a plain key or a

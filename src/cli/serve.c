@@ -26,7 +26,8 @@ enum {
     EXIT_CONFIG = 78,
     OWN_FILES = 64,    /* descriptors for logs, store, loops, commands */
     LOCK_WAITS = 1500, /* of 20 ms: for the process before us, which has our sockets too */
-    LOCK_WAIT_US = 20 * 1000
+    LOCK_WAIT_US = 20 * 1000,
+    TIDY_EVERY_US = 60 * 1000 * 1000,
 };
 
 static const char usage[] =
@@ -64,6 +65,7 @@ struct server {
     struct recorder *recorder;
     struct gateway *gateway;
     struct control_server *control;
+    uint64_t tidied_us; /* monotonic */
 };
 
 static int read_arguments(struct server *server, int argc, char **argv)
@@ -182,15 +184,19 @@ static void save_uses(const struct server *server)
             "when keys were last used could not be saved; the store is tried again in a minute");
 }
 
+/* Once a second. */
 static void do_chores(void *context)
 {
     struct server *server = context;
+    enum err err = server->audit ? audit_tick(server->audit, clock_now_us()) : OK;
+    (void)err; /* it was logged, and is tried again */
+    if (clock_now_us() < server->tidied_us + TIDY_EVERY_US)
+        return;
+    server->tidied_us = clock_now_us();
     save_uses(server);
     if (accounts_prune(server->accounts, server->store, clock_wall_us() / SECOND_US) != OK)
         log_error(
             "old sessions could not be removed from the store; it is tried again in a minute");
-    if (server->audit && audit_tick(server->audit, clock_now_us()) != OK)
-        log_error("the audit log could not be written; it is tried again in a minute");
 }
 
 static enum err record_reload(void *context)
@@ -265,6 +271,7 @@ static enum err make(struct server *server, struct faults *faults)
     TRY(accounts_load(server->accounts, server->store, clock_wall_us() / SECOND_US));
     server->desk = (struct desk){server->store, server->keyring, server->accounts, server->audit};
     TRY(make_first_admin(settings, &server->desk, &server->made_admin, faults));
+    server->tidied_us = clock_now_us();
     TRY(recorder_create(settings, gateway_worker_count(settings), &server->recorder));
     struct gateway_parts parts = {
         .settings = settings,
@@ -273,6 +280,7 @@ static enum err make(struct server *server, struct faults *faults)
         .accounts = server->accounts,
         .desk = &server->desk,
         .recorder = server->recorder,
+        .audit = server->audit,
         .connections_max = connections_possible(settings, faults),
         .routes = api_routes(),
         .list_models = answer_model_list,

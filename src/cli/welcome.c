@@ -54,6 +54,21 @@ static void print_admin(const struct settings *settings, const char *curl, bool 
            settings->store.directory, SLICE_ARG(password), curl, SLICE_ARG(password));
 }
 
+static enum err record_key(void *context, struct slice id)
+{
+    const struct desk *desk = context;
+    char memory[64];
+    struct buffer path = BUFFER_OVER(memory, sizeof memory);
+    buffer_printf(&path, "/api/v1/auth/api-keys/%.*s", SLICE_ARG(id));
+    const struct audit_record record = {.wall_us = clock_wall_us(),
+                                        .now_us = clock_now_us(),
+                                        .event = AUDIT_KEY_CREATE,
+                                        .actor = SLICE("system"),
+                                        .path = buffer_slice(&path),
+                                        .reason = SLICE("demo")};
+    return desk->audit ? audit_append(desk->audit, &record) : OK;
+}
+
 enum err welcome(const struct settings *settings, const struct desk *desk, const char *address,
                  bool made_admin)
 {
@@ -63,6 +78,8 @@ enum err welcome(const struct settings *settings, const struct desk *desk, const
     struct key_request request = {
         .name = SLICE("demo"),
         .permissions = READ_MODELS | RUN_INFERENCE | USE_STREAMING | READ_METRICS,
+        .before = record_key,
+        .context = (void *)desk,
     };
     TRY(keyring_create_key(desk->keyring, desk->store, &request, clock_wall_us() / SECOND_US,
                            &plain, &key));

@@ -92,7 +92,9 @@ enum err writer_open_audit(const struct settings *settings, struct audit **audit
     struct audit_options options = {.path = settings->log.audit,
                                     .directory = settings->store.directory};
     *audit = NULL;
-    return options.path ? audit_open(&options, clock_wall_us(), clock_now_us(), audit, faults) : OK;
+    if (!settings->security.audit_logging_enabled)
+        return OK;
+    return audit_open(&options, clock_wall_us(), clock_now_us(), audit, faults);
 }
 
 enum err writer_open(struct writer *writer, const struct settings *settings, struct faults *faults)

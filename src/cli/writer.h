@@ -17,7 +17,7 @@ struct writer {
     struct store *store;     /* ours when the lock is */
     struct keyring *keyring;
     struct accounts *accounts;
-    struct audit *audit; /* NULL: log.audit is not set */
+    struct audit *audit; /* NULL: there is none */
 };
 
 /* Takes the lock and opens the store, or finds a gateway that answers. While another command holds

@@ -201,6 +201,9 @@ static const struct option options[] = {
     {"security.tls_required", .type = OPTION_BOOL, FIELD(security.tls_required),
      .standard = "false",
      .help = "Plain HTTP only from this machine, or from a trusted proxy that says https."},
+    {"security.audit_logging_enabled", .type = OPTION_BOOL, FIELD(security.audit_logging_enabled),
+     .standard = "true", .fixed = true,
+     .help = "Keep an audit log; nothing starts while it cannot be written."},
 
     /* limits */
     {"limits.ip", .type = OPTION_RATE, FIELD(limits.ip), .standard = "60/minute",
@@ -252,9 +255,9 @@ static const struct option options[] = {
     {"log.app", .type = OPTION_PATH, FIELD(log.app), .standard = "logs/app.log",
      .names = {{.name = "LOG_FILE_PATH"}}, .fixed = true,
      .help = "Where the application log goes; - is standard output, an empty text standard error."},
-    {"log.audit", .type = OPTION_PATH, FIELD(log.audit),
+    {"log.audit", .type = OPTION_PATH, FIELD(log.audit), .standard = "logs/audit.log",
      .names = {{.name = "AUDIT_LOG_FILE"}}, .fixed = true,
-     .help = "Where the audit log goes, a file; an empty text: there is none."},
+     .help = "Where the audit log goes, a file."},
     {"log.app_requests", .type = OPTION_BOOL, FIELD(log.app_requests), .standard = "true",
      .help = "One line per request in the application log too."},
 

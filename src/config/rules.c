@@ -55,12 +55,29 @@ static bool any_item(const struct text_list *list)
     return false;
 }
 
+static bool is_other_log(const struct settings *settings, const char *path)
+{
+    for (unsigned i = 0; i < settings->log.access_count; i++)
+        if (settings->log.access[i].path && strcmp(settings->log.access[i].path, path) == 0)
+            return true;
+    return settings->log.app && strcmp(settings->log.app, path) == 0;
+}
+
 static void check_audit(struct load *load)
 {
-    const char *path = load->settings->log.audit;
-    if (path && strcmp(path, "-") == 0)
-        faults_add(load->faults, origin_file(load), 0, "log.audit",
-                   "the audit log is a file, since its lines refer to those before (%s)",
+    const struct settings *settings = load->settings;
+    const char *path = settings->log.audit, *fault = NULL;
+    if (!settings->security.audit_logging_enabled)
+        return;
+    if (!path)
+        fault = "the audit log needs a path; to have none, set security.audit_logging_enabled to "
+                "false";
+    else if (strcmp(path, "-") == 0)
+        fault = "the audit log is a file, since its lines refer to those before";
+    else if (is_other_log(settings, path))
+        fault = "the audit log needs a file of its own, since its lines refer to those before";
+    if (fault)
+        faults_add(load->faults, origin_file(load), 0, "log.audit", "%s (%s)", fault,
                    origin(load, "log.audit"));
 }
 

@@ -94,6 +94,7 @@ struct settings {
         char *htpasswd_file;
         enum tls_version min_tls_version;
         bool tls_required;
+        bool audit_logging_enabled;
     } security;
     struct {
         struct rate ip, key;                                    /* bursts included */
@@ -117,7 +118,7 @@ struct settings {
         struct access_log_settings *access;
         unsigned access_count;
         char *app;   /* path; "-": standard output; NULL: standard error */
-        char *audit; /* path of a file; NULL: none */
+        char *audit; /* path of a file; never NULL with security.audit_logging_enabled */
         bool app_requests;
     } log;
     struct upstream_settings *upstreams;

@@ -431,6 +431,31 @@ struct slice exchange_user(const struct exchange *x)
     return slice_of(x->principal.known ? "anonymous" : "");
 }
 
+struct slice exchange_actor(const struct exchange *x)
+{
+    return x->principal.key ? slice_of(x->principal.key->id) : exchange_user(x);
+}
+
+/* Who was turned away, for who it is, what it may or how much it asked, is in the audit log too. */
+static void note_refusal(const struct exchange *x, const struct exchange_record *record)
+{
+    const struct refusal_row *row = refusal_get(x->refusal);
+    struct audit *audit = shared_audit(x->worker->shared);
+    if (row->audit == AUDIT_NONE || !audit)
+        return;
+    const struct audit_record refused = {.wall_us = record->wall_us,
+                                         .now_us = x->worker->loop.now_us,
+                                         .event = row->audit,
+                                         .actor = exchange_actor(x),
+                                         .ip = record->client,
+                                         .method = record->method,
+                                         .path = record->path,
+                                         .status = record->status,
+                                         .reason = slice_of(row->reason),
+                                         .request_id = record->request_id};
+    audit_note(audit, &refused);
+}
+
 static void record(struct exchange *x)
 {
     uint64_t duration_us = clock_now_us() - x->began_us;
@@ -465,6 +490,8 @@ static void record(struct exchange *x)
                                : "pass",
     };
     record_exchange(x->worker->ring, &record);
+    if (x->refusal)
+        note_refusal(x, &record);
 }
 
 static void release(struct grave *grave)

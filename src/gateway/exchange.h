@@ -179,6 +179,8 @@ void exchange_end(struct exchange *x);
 
 /* What the caller is called in logs: the key's or the account's name, "anonymous", or empty. */
 struct slice exchange_user(const struct exchange *x);
+/* What the audit log calls them: the key by its public id. */
+struct slice exchange_actor(const struct exchange *x);
 
 /* A whole answer at once; its content_length is set here. The exchange may have ended when this
  * returns. */

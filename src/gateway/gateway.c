@@ -17,7 +17,7 @@ enum {
     DRAIN_LOOK_US = 20 * 1000,
     /* Connections take requests that were on their way for a second of a drain. */
     FAREWELL_US = 1100 * 1000,
-    CHORE_EVERY_US = 60 * 1000 * 1000,
+    CHORE_EVERY_US = 1000 * 1000,
 };
 
 /* --- chores
@@ -213,6 +213,7 @@ static enum err make_shared(struct gateway *gateway, const struct gateway_parts 
     shared->accounts = parts->accounts;
     shared->desk = parts->desk;
     shared->recorder = parts->recorder;
+    shared->audit = parts->audit;
     shared->routes = parts->routes;
     shared->list_models = parts->list_models;
     shared->version = parts->version;

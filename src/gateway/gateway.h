@@ -19,6 +19,7 @@ struct gateway_parts {
     struct accounts *accounts;                /* not owned */
     struct desk *desk;                        /* api/'s own; not owned */
     struct recorder *recorder;                /* not owned */
+    struct audit *audit;                      /* not owned; NULL: there is none */
     uint64_t connections_max;                 /* server.max_connections or fewer */
     struct inherited *inherited;              /* sockets of a service manager; those that no
                                                  listener is for are closed */
@@ -28,7 +29,7 @@ struct gateway_parts {
     enum err (*before_reload)(
         void *context);            /* an error leaves all as it is; may wait for the disk */
     void (*reopen)(void *context); /* USR1: logs besides the recorder's; waits for the disk */
-    void (*chore)(void *context);  /* done once a minute, on a thread that may wait for the disk */
+    void (*chore)(void *context);  /* done once a second, on a thread that may wait for the disk */
     void *chore_context;
     /* Sockets are inherited and the shutdown has begun: the next process waits for what we hold.
      * On a thread that may wait for the disk, after the last chore. */

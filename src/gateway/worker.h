@@ -16,6 +16,7 @@
 #include "io/jobs.h"
 #include "io/loop.h"
 #include "io/tls_server.h"
+#include "record/audit.h"
 #include "record/record.h"
 
 struct exchange;
@@ -33,6 +34,7 @@ struct shared {
     struct rate_table *rates;
     struct caps *caps;
     struct recorder *recorder;
+    struct audit *audit; /* see shared_audit */
     struct jobs *jobs;
     struct block_budget request_bodies;
     struct block_budget answers;
@@ -45,6 +47,13 @@ struct shared {
     atomic_uint exchanges;
     atomic_bool left; /* the data folder is another process's: no request passes any more */
 };
+
+/* The audit log, until the end of the turn; NULL: there is none, or it is another process's by now.
+ */
+static inline struct audit *shared_audit(const struct shared *shared)
+{
+    return atomic_load_explicit(&shared->left, memory_order_acquire) ? NULL : shared->audit;
+}
 
 /* Something whose memory goes at the end of the turn, when no caller up the stack can still hold
  * it. */

@@ -14,36 +14,52 @@
 #include "record/audit_file.h"
 #include "record/audit_queue.h"
 
+enum { COMPLAIN_EVERY_US = 60 * 1000 * 1000 };
+
 struct audit {
     pthread_mutex_t lock; /* of the file and the chain; held while the disk works */
     struct audit_file file;
     struct audit_entry batch[AUDIT_WRITE_RECORDS];
     struct audit_queue queue;
-    atomic_bool failing; /* the last write did not succeed, and this was said */
+    atomic_bool failing; /* the last write did not succeed */
+    bool failure_said;   /* and nobody has heard yet that it ended */
+    /* Monotonic; until then nothing more is said of it. */
+    uint64_t write_quiet_us, checkpoint_quiet_us;
 };
 
-/* Says the first of several failures, and their end. Keeps errno. */
-static enum err note_outcome(struct audit *audit, enum err err)
+/* A disk that fails is tried every second, and complained of every minute. */
+static bool may_complain(uint64_t *quiet_us, uint64_t now_us)
+{
+    if (now_us < *quiet_us)
+        return false;
+    *quiet_us = now_us + COMPLAIN_EVERY_US;
+    return true;
+}
+
+/* Says that writing fails, and when it is over. Keeps errno. */
+static enum err note_outcome(struct audit *audit, enum err err, uint64_t now_us)
 {
     int why = errno;
-    bool failed = err != OK;
-    if (atomic_exchange(&audit->failing, failed) != failed) {
-        if (failed)
-            log_error("audit log %s: %s; changes are refused until it can be written again",
-                      audit->file.path, err == ERR_IO ? strerror(why) : err_name(err));
-        else
-            log_warning("audit log %s: written again", audit->file.path);
+    atomic_store(&audit->failing, err != OK);
+    if (err != OK && may_complain(&audit->write_quiet_us, now_us)) {
+        log_error("audit log %s: %s; changes are refused until it can be written again",
+                  audit->file.path, err == ERR_IO ? strerror(why) : err_name(err));
+        audit->failure_said = true;
+    } else if (err == OK && audit->failure_said) {
+        log_warning("audit log %s: written again", audit->file.path);
+        audit->failure_said = false;
     }
     errno = why;
     return err;
 }
 
 /* A checkpoint that cannot be saved does no harm to the records; it is tried again at the next
- * write. */
+ * write or tick. */
 static void checkpoint(struct audit *audit, uint64_t now_us)
 {
     if (audit_file_checkpoint_due(&audit->file, now_us) &&
-        audit_file_checkpoint(&audit->file, now_us) != OK)
+        audit_file_checkpoint(&audit->file, now_us) != OK &&
+        may_complain(&audit->checkpoint_quiet_us, now_us))
         log_error("audit log %s: its checkpoint cannot be saved: %s", audit->file.path,
                   strerror(errno));
 }
@@ -53,7 +69,7 @@ static enum err write_now(struct audit *audit, const struct audit_record *record
     struct audit_entry entry;
     audit_entry_set(&entry, record);
     pthread_mutex_lock(&audit->lock);
-    enum err err = note_outcome(audit, audit_file_write(&audit->file, &entry, 1));
+    enum err err = note_outcome(audit, audit_file_write(&audit->file, &entry, 1), record->now_us);
     int why = errno;
     if (err == OK)
         checkpoint(audit, record->now_us);
@@ -130,11 +146,11 @@ void audit_note(struct audit *audit, const struct audit_record *record)
 }
 
 /* Under the lock. Takes out what was written, and only that. */
-static enum err write_queue(struct audit *audit)
+static enum err write_queue(struct audit *audit, uint64_t now_us)
 {
     unsigned count;
     while ((count = audit_queue_peek(&audit->queue, audit->batch, AUDIT_WRITE_RECORDS))) {
-        TRY(note_outcome(audit, audit_file_write(&audit->file, audit->batch, count)));
+        TRY(note_outcome(audit, audit_file_write(&audit->file, audit->batch, count), now_us));
         audit_queue_remove(&audit->queue, count);
     }
     return OK;
@@ -144,7 +160,7 @@ enum err audit_tick(struct audit *audit, uint64_t now_us)
 {
     audit_queue_ripen(&audit->queue, now_us, clock_wall_us());
     pthread_mutex_lock(&audit->lock);
-    enum err err = write_queue(audit);
+    enum err err = write_queue(audit, now_us);
     if (err == OK)
         checkpoint(audit, now_us);
     pthread_mutex_unlock(&audit->lock);
@@ -174,7 +190,7 @@ void audit_close(struct audit *audit, uint64_t wall_us, uint64_t now_us)
     /* Twice: the window may hold more than the queue has room for at once. */
     for (int i = 0; i < 2 && err == OK; i++) {
         audit_queue_ripen(&audit->queue, UINT64_MAX, wall_us);
-        err = write_queue(audit);
+        err = write_queue(audit, now_us);
     }
     if (err == OK)
         err = write_now(audit, &record);

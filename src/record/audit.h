@@ -15,6 +15,7 @@
 #include "proto/address.h"
 
 enum audit_event {
+    AUDIT_NONE, /* not an event: what a row of a table that names none has */
     AUDIT_LOGIN,
     AUDIT_LOGIN_FAILED,
     AUDIT_LOGOUT,
@@ -44,6 +45,7 @@ struct audit_event_row {
     bool coalesced; /* a flood of the same becomes one record with a count */
     bool strict;    /* administrative: on disk before the change is made, or no change */
 };
+/* Not of AUDIT_NONE. */
 const struct audit_event_row *audit_event_get(enum audit_event event);
 /* ERR_NOT_FOUND. */
 enum err audit_event_find(struct slice name, enum audit_event *event) MUST_CHECK;
@@ -98,8 +100,9 @@ enum err audit_append(struct audit *audit, const struct audit_record *record) MU
  * finds no room is counted, and becomes a record of its event with reason "queue_full". Any thread,
  * event loops too. */
 void audit_note(struct audit *audit, const struct audit_record *record);
-/* Writes what waits and is due, and the checkpoint when that is; about once a second, by the writer
- * thread. ERR_IO: nothing is lost yet, the next call tries again. */
+/* Writes what waits and is due, and the checkpoint when that is; about once a second, on a thread
+ * that may wait for the disk. ERR_IO: nothing is lost yet, the next call tries again; what fails is
+ * logged here, at most once a minute. */
 enum err audit_tick(struct audit *audit, uint64_t now_us) MUST_CHECK;
 /* After the file was renamed: opens a new one under its name, in which the chain goes on. ERR_IO:
  * the old one stays in use. Blocks on the disk. Any thread. */

@@ -30,13 +30,13 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 
 const struct audit_event_row *audit_event_get(enum audit_event event)
 {
-    invariant((unsigned)event < AUDIT_EVENT_COUNT);
+    invariant(event > AUDIT_NONE && event < AUDIT_EVENT_COUNT);
     return &rows[event];
 }
 
 enum err audit_event_find(struct slice name, enum audit_event *event)
 {
-    for (unsigned i = 0; i < AUDIT_EVENT_COUNT; i++) {
+    for (unsigned i = AUDIT_NONE + 1; i < AUDIT_EVENT_COUNT; i++) {
         if (slice_equal(name, slice_of(rows[i].name))) {
             *event = (enum audit_event)i;
             return OK;

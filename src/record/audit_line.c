@@ -88,7 +88,7 @@ static uint16_t copy(char *out, size_t size, struct slice s)
 
 void audit_entry_set(struct audit_entry *entry, const struct audit_record *record)
 {
-    invariant((unsigned)record->event < AUDIT_EVENT_COUNT);
+    invariant(record->event > AUDIT_NONE && record->event < AUDIT_EVENT_COUNT);
     entry->wall_us = record->wall_us;
     entry->since_us = record->now_us;
     entry->count = 1;

@@ -34,6 +34,15 @@ static enum err refuse_io(struct faults *faults, const char *path, const char *w
     return err;
 }
 
+static enum err refuse_open(struct faults *faults, const char *path)
+{
+    faults_add(faults, path, 0, "log.audit",
+               "cannot be opened: %s; nothing starts without its audit log, unless "
+               "security.audit_logging_enabled is false",
+               errno == EINVAL ? "it is no regular file" : strerror(errno));
+    return ERR_IO;
+}
+
 /* A line of this chain? */
 static bool genuine(const struct audit_file *file, struct slice line, struct audit_parts *parts)
 {
@@ -172,8 +181,13 @@ static enum err follow_rotated(struct audit_file *file, const struct audit_check
     if (checkpoint->offset_bytes == 0)
         return OK; /* nothing was written since the last rotation, or the first start */
     return refuse(faults, file->path,
-                  "the log is empty or missing, and none beside it has the record that the signed "
-                  "checkpoint names: put the renamed file back beside it");
+                  file->path[0] == '/'
+                      ? "the log is empty or missing, and none beside it has the record that the "
+                        "signed checkpoint names: put the renamed file back beside it"
+                      : "the log is empty or missing, and none beside it has the record that the "
+                        "signed checkpoint names: put the renamed file back beside it, or start in "
+                        "the folder that this path counts from (an absolute one in log.audit "
+                        "counts from none)");
 }
 
 static enum err continue_chain(struct audit_file *file, size_t *broken_bytes, struct faults *faults)
@@ -247,7 +261,7 @@ enum err audit_file_open(struct audit_file *file, const struct audit_options *op
         return refuse_io(faults, options->path, "cannot be opened", err);
     file->fd = audit_file_open_path(file->path);
     if (file->fd < 0)
-        return refuse_io(faults, file->path, "cannot be opened", ERR_IO);
+        return refuse_open(faults, file->path);
     err = audit_key_load(&file->key, file->directory, faults);
     if (err == ERR_NOT_FOUND)
         err = begin_chain(file, faults);

@@ -25,27 +25,39 @@ void audit_queue_finish(struct audit_queue *queue)
     queue->entries = queue->window = NULL;
 }
 
-static bool word_equal(const struct audit_word *a, const struct audit_word *b)
+/* What makes two events the same: event, caller and reason. */
+struct sameness {
+    enum audit_event event;
+    const struct address *ip;
+    struct slice actor, reason; /* AUDIT_WORD_MAX bytes at most */
+};
+
+static struct slice word_slice(const struct audit_word *word)
 {
-    return slice_equal(slice_make(a->bytes, a->len), slice_make(b->bytes, b->len));
+    return slice_make(word->bytes, word->len);
 }
 
-/* The same event by the same caller for the same reason. */
-static bool same(const struct audit_entry *a, const struct audit_entry *b)
+static struct sameness sameness_of(const struct audit_entry *entry)
 {
-    return a->event == b->event && address_equal(&a->ip, &b->ip) &&
-           word_equal(&a->actor, &b->actor) && word_equal(&a->reason, &b->reason);
+    return (struct sameness){entry->event, &entry->ip, word_slice(&entry->actor),
+                             word_slice(&entry->reason)};
 }
 
-static uint64_t hash_of(const struct audit_entry *entry)
+static bool same(const struct sameness *a, const struct sameness *b)
 {
-    char memory[2 * AUDIT_WORD_MAX + sizeof entry->ip.bytes + 2];
+    return a->event == b->event && address_equal(a->ip, b->ip) && slice_equal(a->actor, b->actor) &&
+           slice_equal(a->reason, b->reason);
+}
+
+static uint64_t hash_of(const struct sameness *what)
+{
+    char memory[2 * AUDIT_WORD_MAX + sizeof what->ip->bytes + 2];
     struct buffer all = BUFFER_OVER(memory, sizeof memory);
-    buffer_byte(&all, (char)entry->event);
-    buffer_append(&all, slice_make((const char *)entry->ip.bytes, sizeof entry->ip.bytes));
-    buffer_append(&all, slice_make(entry->actor.bytes, entry->actor.len));
+    buffer_byte(&all, (char)what->event);
+    buffer_append(&all, slice_make((const char *)what->ip->bytes, sizeof what->ip->bytes));
+    buffer_append(&all, what->actor);
     buffer_byte(&all, '\0');
-    buffer_append(&all, slice_make(entry->reason.bytes, entry->reason.len));
+    buffer_append(&all, what->reason);
     return hash_bytes(buffer_slice(&all));
 }
 
@@ -57,18 +69,45 @@ static bool push(struct audit_queue *queue, const struct audit_entry *entry)
     return true;
 }
 
-/* Adds to the window, or counts where the same stands there already. */
-static bool gather(struct audit_queue *queue, const struct audit_entry *entry)
+/* Counts where the same stands in the window already. */
+static bool count_again(struct audit_queue *queue, const struct sameness *what, uint64_t hash,
+                        uint64_t now_us)
 {
-    uint64_t hash = hash_of(entry);
     for (unsigned i = 0; i < queue->window_count; i++) {
         struct audit_entry *earlier = &queue->window[i];
-        if (queue->hashes[i] != hash || !same(earlier, entry) ||
-            entry->since_us >= earlier->since_us + AUDIT_WINDOW_US)
+        if (queue->hashes[i] != hash || now_us >= earlier->since_us + AUDIT_WINDOW_US)
+            continue;
+        struct sameness there = sameness_of(earlier);
+        if (!same(&there, what))
             continue;
         earlier->count++;
         return true;
     }
+    return false;
+}
+
+/* A repetition costs a hash and a comparison: nothing is copied, and no text is looked through for
+ * credentials, since all that is kept of it is a number. Words that would be changed on their way
+ * into an entry match none here, and are matched once they were (gather). */
+static bool repeats(struct audit_queue *queue, const struct audit_record *record)
+{
+    const struct sameness what = {record->event, &record->ip, record->actor, record->reason};
+    if (what.actor.len > AUDIT_WORD_MAX || what.reason.len > AUDIT_WORD_MAX)
+        return false;
+    uint64_t hash = hash_of(&what);
+    pthread_mutex_lock(&queue->lock);
+    bool counted = count_again(queue, &what, hash, record->now_us);
+    pthread_mutex_unlock(&queue->lock);
+    return counted;
+}
+
+/* Adds to the window, or counts. */
+static bool gather(struct audit_queue *queue, const struct audit_entry *entry)
+{
+    struct sameness what = sameness_of(entry);
+    uint64_t hash = hash_of(&what);
+    if (count_again(queue, &what, hash, entry->since_us))
+        return true;
     if (queue->window_count == AUDIT_WINDOW_ENTRIES)
         return false;
     queue->hashes[queue->window_count] = hash;
@@ -78,11 +117,13 @@ static bool gather(struct audit_queue *queue, const struct audit_entry *entry)
 
 enum err audit_queue_add(struct audit_queue *queue, const struct audit_record *record)
 {
+    bool coalesced = audit_event_get(record->event)->coalesced;
+    if (coalesced && repeats(queue, record))
+        return OK;
     struct audit_entry entry;
     audit_entry_set(&entry, record);
     pthread_mutex_lock(&queue->lock);
-    bool added =
-        audit_event_get(record->event)->coalesced ? gather(queue, &entry) : push(queue, &entry);
+    bool added = coalesced ? gather(queue, &entry) : push(queue, &entry);
     queue->dropped[record->event] += !added;
     queue->dropped_ever += !added;
     pthread_mutex_unlock(&queue->lock);
@@ -91,7 +132,7 @@ enum err audit_queue_add(struct audit_queue *queue, const struct audit_record *r
 
 static void push_dropped(struct audit_queue *queue, uint64_t now_us, uint64_t wall_us)
 {
-    for (unsigned event = 0; event < AUDIT_EVENT_COUNT; event++) {
+    for (unsigned event = AUDIT_NONE + 1; event < AUDIT_EVENT_COUNT; event++) {
         struct audit_entry entry;
         const struct audit_record record = {.wall_us = wall_us,
                                             .now_us = now_us,

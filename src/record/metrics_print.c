@@ -221,6 +221,16 @@ static void print_dropped(const struct view *view)
     print_plain(view, recorder_dropped_lines(view->recorder));
 }
 
+static void print_audit_dropped(const struct view *view)
+{
+    print_plain(view, view->gauges->audit_dropped);
+}
+
+static void print_audit_failing(const struct view *view)
+{
+    print_plain(view, view->gauges->audit_failing);
+}
+
 static void print_started(const struct view *view)
 {
     print_plain(view, view->gauges->started_epoch_s);
@@ -257,6 +267,11 @@ static const struct metric {
      "API keys that can be used.", print_keys},
     {"sallyport_log_lines_dropped_total", "counter",
      "Log lines lost to a full ring or a failing disk.", print_dropped},
+    {"sallyport_audit_dropped_total", "counter",
+     "Audit records that found no room; each event's number of them is recorded.",
+     print_audit_dropped},
+    {"sallyport_audit_failing", "gauge",
+     "1 while the audit log cannot be written, and changes are refused.", print_audit_failing},
     {"process_start_time_seconds", "gauge",
      "When the process started, in seconds since 1970.", print_started},
     {"sallyport_build_info", "gauge",

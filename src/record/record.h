@@ -73,6 +73,8 @@ void record_event(struct record_ring *ring, unsigned event);
 /* Gauges that live elsewhere, given to the renderer. */
 struct metrics_gauges {
     uint64_t connections, exchanges, body_memory_bytes, keys;
+    uint64_t audit_dropped; /* records, ever */
+    bool audit_failing;     /* the last write did */
     uint64_t started_epoch_s;
     const char *version;
 };

@@ -23,15 +23,15 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_TOO_MANY_CONNECTIONS] = {429, "RATE_LIMITED", RATE,
         "Your address has too many connections open. Close some, or reuse them with "
         "keep-alive, then try again.",
-        "too_many_connections"},
+        "too_many_connections", .audit = AUDIT_RATE_LIMITED},
     [REFUSE_TOO_MANY_IN_FLIGHT] = {429, "RATE_LIMITED", RATE,
         "Your address has too many requests in progress. Wait until one of them has ended, "
         "then try again.",
-        "too_many_in_flight"},
+        "too_many_in_flight", .audit = AUDIT_RATE_LIMITED},
     [REFUSE_IP_RATE] = {429, "RATE_LIMITED", RATE,
         "Too many requests from your address. Wait as many seconds as Retry-After says, then "
         "try again.",
-        "ip_rate"},
+        "ip_rate", .audit = AUDIT_RATE_LIMITED},
     [REFUSE_OVERLOADED] = {503, "SERVICE_UNAVAILABLE", OVERLOADED,
         "The gateway is at its limit of connections or memory. Wait as many seconds as "
         "Retry-After says, then try again.",
@@ -83,11 +83,11 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_HTTPS_ONLY] = {403, "PERMISSION_DENIED", PERMISSION,
         "Only https:// is served here, and a credential that came over plain HTTP should be "
         "replaced. Use https:// in the client's base URL.",
-        "https_only"},
+        "https_only", .audit = AUDIT_DENIED},
     [REFUSE_TLS_REQUIRED] = {403, "PERMISSION_DENIED", PERMISSION,
         "This gateway requires TLS. Use https://; behind a proxy that ends TLS, the operator "
         "lists it in server.trusted_proxies and lets it send X-Forwarded-Proto.",
-        "tls_required"},
+        "tls_required", .audit = AUDIT_DENIED},
     [REFUSE_PREFLIGHT] = {400, "VALIDATION_ERROR", INVALID,
         "Web pages of this origin may not send such a request. The operator can list the "
         "origin, the method and the header fields in server.cors_*.",
@@ -102,11 +102,11 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_NO_CREDENTIAL] = {401, "AUTHENTICATION_FAILED", AUTHENTICATION,
         "An API key is needed. Send it as \"Authorization: Bearer <API_KEY>\", or in the field "
         "X-API-Key.",
-        "no_credential"},
+        "no_credential", .audit = AUDIT_DENIED},
     [REFUSE_BAD_CREDENTIAL] = {401, "AUTHENTICATION_FAILED", AUTHENTICATION,
         "The credential is not valid: it may be mistyped, expired or revoked. Send a valid key "
         "as \"Authorization: Bearer <API_KEY>\", or ask the operator for a new one.",
-        "bad_credential"},
+        "bad_credential", .audit = AUDIT_DENIED},
     [REFUSE_AMBIGUOUS_CREDENTIALS] = {400, "VALIDATION_ERROR", INVALID,
         "The request carries more than one credential. Send exactly one: Authorization, "
         "X-API-Key or api-key.",
@@ -117,36 +117,36 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "key_in_url"},
     [REFUSE_BAD_LOGIN] = {401, "AUTHENTICATION_FAILED", AUTHENTICATION,
         "The user name or the password is not right.",
-        "bad_login"},
+        "bad_login"}, /* login_failed: it is noted where the name is known */
     [REFUSE_LOGIN_RATE] = {429, "RATE_LIMITED", RATE,
         "Too many attempts to sign in. Wait as many seconds as Retry-After says, then try again.",
-        "login_rate"},
+        "login_rate", .audit = AUDIT_RATE_LIMITED},
     [REFUSE_KEY_ADDRESS] = {403, "PERMISSION_DENIED", PERMISSION,
         "This key may not be used from this address. Ask the operator to add it to the key's "
         "ip_ranges, or for another key.",
-        "key_address"},
+        "key_address", .audit = AUDIT_DENIED},
 
     [REFUSE_PERMISSION] = {403, "PERMISSION_DENIED", PERMISSION,
         "The credential is valid but lacks the permission for this. Ask the operator for a key "
         "that has it.",
-        "permission"},
+        "permission", .audit = AUDIT_DENIED},
     [REFUSE_ENDPOINT] = {403, "PERMISSION_DENIED", PERMISSION,
         "This path is not on the gateway's allow-list. The operator can add it there "
         "(endpoints.allow).",
-        "endpoint"},
+        "endpoint", .audit = AUDIT_DENIED},
     [REFUSE_KEY_ENDPOINT] = {403, "PERMISSION_DENIED", PERMISSION,
         "This key may not use this path. Ask the operator to add it to the key's endpoints, or "
         "for another key.",
-        "key_endpoint"},
+        "key_endpoint", .audit = AUDIT_DENIED},
     [REFUSE_STREAMING] = {403, "PERMISSION_DENIED", PERMISSION,
         "The credential lacks the permission use_streaming. Send \"stream\": false, or ask the "
         "operator for a key that has it.",
-        "streaming"},
+        "streaming", .audit = AUDIT_DENIED},
 
     [REFUSE_KEY_RATE] = {429, "RATE_LIMITED", RATE,
         "This credential's rate limit is used up. Wait as many seconds as Retry-After says, "
         "then try again.",
-        "key_rate"},
+        "key_rate", .audit = AUDIT_RATE_LIMITED},
 
     [REFUSE_LENGTH_REQUIRED] = {411, "LENGTH_REQUIRED", INVALID,
         "A body is needed here. Send it with Content-Length, or with Transfer-Encoding: "

@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "proto/http.h"
+#include "record/audit.h"
 
 enum refusal {
     REFUSE_NONE = 0,
@@ -73,10 +74,11 @@ enum refusal {
 
 struct refusal_row {
     unsigned status;
-    const char *code;    /* "RATE_LIMITED" */
-    const char *type;    /* "rate_limit_error" */
-    const char *message; /* for the caller; names the fix where there is one */
-    const char *reason;  /* for log, audit and metrics: "ip_rate" */
+    const char *code;       /* "RATE_LIMITED" */
+    const char *type;       /* "rate_limit_error" */
+    const char *message;    /* for the caller; names the fix where there is one */
+    const char *reason;     /* for log, audit and metrics: "ip_rate" */
+    enum audit_event audit; /* what it is in the audit log; AUDIT_NONE: nothing */
 };
 const struct refusal_row *refusal_get(enum refusal refusal);
 /* The row for a malformed head or chunk. */

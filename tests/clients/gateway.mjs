@@ -63,6 +63,7 @@ export class Gateway {
             '[limits]', 'ip = "100000/second"', 'ip_burst = 100000', 'key = "100000/second"', 'key_burst = 100000',
             '[store]', `url = "sqlite:${join(gateway.folder, 'store.db')}"`,
             '[log]', `access = "${join(gateway.folder, 'access.log')}"`, `app = "${join(gateway.folder, 'app.log')}"`,
+            `audit = "${join(gateway.folder, 'audit.log')}"`,
             extra,
             ...upstreams.map((upstream) => `[[upstream]]\n${upstream}`), '',
         ].join('\n'));

@@ -160,7 +160,8 @@ class FaultCase(unittest.TestCase, metaclass=RowsType):
     def complaints(cls):
         return (oracles.credentials_upstream(cls.gateway.secrets, [cls.upstream])
                 + oracles.secrets_in_files(cls.gateway.secrets + [UPSTREAM_KEY], cls.gateway.folder,
-                                           cls.gateway.said))
+                                           cls.gateway.said)
+                + oracles.proved(cls.gateway))
 
     # Asking.
 

@@ -14,6 +14,7 @@ import time
 
 from case import CLOSED, FaultCase, Guarded
 from tools.client import chat_request, request
+from tools.gateway import environment
 from tools.upstream import wait_until
 
 WINDOW_S = 1.0  # in which the processor's time is measured
@@ -133,6 +134,18 @@ class SmallDisk(Guarded):
     def log_text(self):
         return (self.small / "app.log").read_text(errors="replace")
 
+    def audit_log(self):
+        return []  # what proves it is gone when somebody asks: see prove()
+
+    def prove(self):
+        """`audit verify`, as the gateway sees its files."""
+        root = f"/proc/{self.process.pid}/root{self.folder}"
+        config = self.folder / "seen.toml"
+        config.write_text(f'[store]\nurl = "sqlite:{root}/small/store.db"\n'
+                          f'[log]\naudit = "{root}/{self.sections["log"]["audit"]}"\n')
+        return subprocess.run([self.binary, "audit", "verify", "--config", config], env=environment(),
+                              capture_output=True, text=True, timeout=60)
+
     def fill(self):
         """To the last byte, also what was given back since the last time."""
         with open(self.small / "filler", "ab", buffering=0) as file:
@@ -200,6 +213,8 @@ class Disk(Busy, FaultCase):
         self.assertTrue(self.gateway.control("key_revoke", id=kept["id"])["ok"])
         self.assertEqual(self.chat(key=kept["key"]).status, 401)
         self.assert_at_rest()
+        proof = self.gateway.prove()
+        self.assertEqual(proof.returncode, 0, proof.stdout + proof.stderr)
 
     def until_refused(self):
         """The write-ahead log may have room of its own for a few."""
@@ -224,3 +239,7 @@ class Disk(Busy, FaultCase):
     @classmethod
     def complaints(cls):
         return super().complaints() + ([] if cls.stored == "ok" else [f"the store: {cls.stored}"])
+
+
+class DiskOfAllLogs(Disk):
+    sections = {**Disk.sections, "log": {**Disk.sections["log"], "audit": "small/audit.log"}}

@@ -17,6 +17,7 @@ FAULTS = {"fsync EIO": ("fsync", 0), "fsync ENOSPC": ("fsync", errno.ENOSPC), "w
 
 class StoreDisk(FaultCase):
     make = Failing
+    sections = {"security": {"audit_logging_enabled": False}}  # it has a disk of its own: test_audit_disk.py
 
     @classmethod
     def complaints(cls):

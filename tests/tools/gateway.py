@@ -30,7 +30,7 @@ DEFAULTS = {
     "limits": {"ip": "100000/second", "ip_burst": 100000, "key": "100000/second", "key_burst": 100000},
     "security": {"jwt_secret": secrets.token_hex(32)},
     "store": {"url": "sqlite:store.db"},
-    "log": {"access": "access.log", "app": "app.log"},
+    "log": {"access": "access.log", "app": "app.log", "audit": "audit.log"},
 }
 
 CALLER = "read_models,run_inference,use_streaming"
@@ -197,6 +197,11 @@ class Gateway:
     def access_log(self):
         """The lines written so far, each of them one JSON object, or an AssertionError."""
         path = self.folder / "access.log"
+        return oracles.json_lines(path) if path.exists() else []
+
+    def audit_log(self):
+        """The records written so far."""
+        path = self.folder / "audit.log"
         return oracles.json_lines(path) if path.exists() else []
 
     def logged(self, response, timeout_s=5.0):

@@ -8,8 +8,10 @@ O4 identity        no client's credential upstream, nothing of the upstream's ke
 O6 independence    one outcome however the bytes were cut (case.py)
 O7 no secrets      in no log, database or error output
 O8 reasons         every refusal has a reason in the access log
+O9 audit           the audit log proves itself, and has every caller who was turned away exactly once
 """
 
+import collections
 import json
 import re
 
@@ -107,6 +109,30 @@ def reasons(log, answers):
     return complaints[:20]
 
 
+EVENTS = {"401": "denied", "403": "denied", "429": "rate_limited"}  # of our own refusals, by status
+
+
+def audited(gateway, log):
+    """Counted by event, address and reason: floods are one record each, and so are those before them."""
+    wanted, found = collections.Counter(), collections.Counter()
+    for line in log:
+        if line["status"] in EVENTS and line["decision"] not in ("pass", "bad_login"):  # that is login_failed
+            wanted[EVENTS[line["status"]], line["remote_addr"], line["decision"]] += 1
+    for record in gateway.audit_log():
+        if record["event"] in EVENTS.values():
+            found[record["event"], record["ip"], record["reason"]] += record.get("count", 1)
+    return [] if wanted == found else [
+        f"O9: refused but not recorded {dict(wanted - found)}, recorded but not refused {dict(found - wanted)}"]
+
+
+def proved(gateway):
+    if not gateway.audit_log():
+        return []
+    gateway.write_config()  # some test may have left one that is none
+    done = gateway.command("audit", "verify", check=False)
+    return [] if done.returncode == 0 else [f"O9: the audit log does not prove itself: {done.stdout}{done.stderr}"]
+
+
 def fields(answers):
     complaints = set()
     for answer in answers:
@@ -127,7 +153,7 @@ def whole_life(gateway, counted, upstreams):
             + credentials_upstream(gateway.secrets, upstreams)
             + secrets_in_files(gateway.secrets + upstream_secrets(gateway), gateway.folder, gateway.said)
             + upstream_key_at_clients(gateway) + reasons(log, gateway.answers)
-            + fields(gateway.answers))
+            + fields(gateway.answers) + audited(gateway, log) + proved(gateway))
 
 
 def upstream_secrets(gateway):

@@ -277,6 +277,31 @@ class Inherited(WireCase):
         self.assert_ended(old)
 
 
+class HandedOver(WireCase):
+    def test_who_is_refused_once_the_audit_log_is_another_s_is_still_answered(self):
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            listen = {"server": {"listen": [f"127.0.0.1:{door.getsockname()[1]}"]}}
+            old = Heir(self.upstream_list(), listen, sockets=[door], plain=True).start()
+            self.addCleanup(old.discard)
+            key = old.key("no streams", "run_inference")["key"]
+            head, body = chat_request(key, fields=[("Expect", "100-continue")], stream=True).split(b"\r\n\r\n")
+            with old.client() as client:
+                client.send(head + b"\r\n\r\n")
+                self.assertEqual(client.read_head().status, 100)  # it has begun
+                old.signal(signal.SIGTERM)
+                new = old.next().start()  # which waits until the folder is its own
+                self.addCleanup(new.kill)
+                client.send(body)
+                self.assertEqual(client.read().status, 403)
+            self.assertEqual(old.finish(), 0)
+            self.assertEqual(oracles.sanitizers(old.said), [])
+            self.assertEqual(new.ask(chat_request("wrong")).status, 401)
+            self.assertEqual(new.finish(), 0)
+            self.assertEqual(new.command("audit", "verify").returncode, 0)
+            events = [record["event"] for record in new.audit_log()]
+            self.assertEqual(events, ["start", "key_create", "stop", "start", "denied", "stop"])
+
+
 class InheritedTls(Inherited):
     server = {"tls_enabled": True, **tls.settings()}
 

@@ -60,6 +60,10 @@ static void wrong_files_are_explained_with_file_line_and_key(void **state)
         {"[store]\nurl = \"sqlite:x/\"\n", "must name a file"},
         {"[log]\nlevel = \"loud\"\n", "log.level: expected one of \"debug\", \"info\""},
         {"[log]\napp = \"a\\u0001b\"\n", "it holds a control character"},
+        {"[log]\naudit = \"\"\n", "a.toml: log.audit: the audit log needs a path"},
+        {"[log]\naudit = \"-\"\n", "a.toml: log.audit: the audit log is a file"},
+        {"[log]\naudit = \"x\"\napp = \"x\"\n", "the audit log needs a file of its own"},
+        {"[log]\naudit = \"x\"\naccess = \"x\"\n", "the audit log needs a file of its own"},
         {"[[upstream]]\nkind = \"ollama\"\n", "upstream.url: upstream number 1 has no url"},
         {"[[upstream]]\nurl = \"ftp://h\"\n", "a.toml:2: upstream.url: expected a URL such as"},
         {"[[upstream]]\nurl = \"http://h\"\nkind = \"demo\"\n", "belong together"},
@@ -140,6 +144,8 @@ static void warnings_do_not_stop_the_start(void **state)
         {UPSTREAM "[security]\napi_key_enabled = false\n", "warning: API keys are off"},
         {"[[upstream]]\nurl = \"http://10.0.0.1\"\napi_key = \"k\"\n",
          "its key travels unencrypted"},
+        {"[security]\naudit_logging_enabled = false\n[log]\naudit = \"\"\n",
+         "warning: no upstream is configured"},
     };
     // clang-format on
     for (unsigned i = 0; i < COUNT_OF(rows); i++) {
@@ -283,6 +289,9 @@ static void founding_names_of_variables_work(void **state)
         {{"LOG_LEVEL=WARNING"}, "level = \"warning\""},
         {{"LOG_LEVEL="}, "level = \"info\""},
         {{"LOG_FILE_PATH=x.log"}, "app = \"x.log\""},
+        {{"AUDIT_LOG_FILE=x.log"}, "audit = \"x.log\""},
+        {{"AUDIT_LOG_FILE="}, "audit = \"logs/audit.log\""},
+        {{"SALLYPORT_SECURITY_AUDIT_LOGGING_ENABLED=false"}, "audit_logging_enabled = false"},
         {{"INFERNO_AUTH_ENABLED=false"}, "auth_enabled = false"},
         {{"DATABASE_URL=sqlite+aiosqlite:///./data/x.db"},
          "url = \"sqlite+aiosqlite:///./data/x.db\""},

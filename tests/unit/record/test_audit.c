@@ -316,6 +316,38 @@ static void a_record_that_is_not_on_disk_is_not_in_the_log(void **state)
     free((void *)before.ptr);
 }
 
+static unsigned failures_said, ends_said;
+
+static void count_said(struct slice line)
+{
+    failures_said += memmem(line.ptr, line.len, "changes are refused", 19) != NULL;
+    ends_said += memmem(line.ptr, line.len, "written again", 13) != NULL &&
+                 memmem(line.ptr, line.len, "until", 5) == NULL;
+}
+
+/* Tried every second, said every minute, however often it comes and goes. */
+static void a_failing_disk_is_complained_of_once_a_minute(void **state)
+{
+    struct place *place = *state;
+    place->options.disk = &bad_disk;
+    open_log(place);
+    failures_said = ends_said = 0;
+    log_set_sink(count_said);
+    for (unsigned second = 0; second < 150; second++, place->now_us += SECOND_US) {
+        failing_write = second < 130 && second % 7 != 3 ? ENOSPC : 0;
+        note(place, AUDIT_LOGIN, "admin", "kept");
+        enum err err = audit_tick(place->audit, place->now_us);
+        assert_int_equal(err, failing_write ? ERR_IO : OK);
+        assert_int_equal(audit_failing(place->audit), failing_write != 0);
+    }
+    log_set_sink(NULL);
+    assert_int_equal(failures_said, 3); /* at 0, at 60 and at 120 seconds or a little later */
+    assert_int_equal(ends_said, 3);
+    close_log(place);
+    assert_int_equal(logged(place, "\"kept\""), 150);
+    assert_whole(place, 152);
+}
+
 /* The kernel's own refusal, half-way through a record. */
 static void a_full_disk_leaves_no_half_record(void **state)
 {
@@ -368,6 +400,27 @@ static void repetitions_within_ten_seconds_are_one_record(void **state)
     assert_int_equal(logged(place, "\"count\""), 3);
     assert_int_equal(logged(place, "\"event\":\"login\""), 2);
     assert_whole(place, 8);
+}
+
+/* What is changed on its way into the log is counted like anything else. */
+static void repetitions_of_what_is_cut_or_hidden_are_one_record(void **state)
+{
+    struct place *place = *state;
+    static const char key[] = "sp_0123456789ab_0123456789012345678901234567890123456789012345678";
+    char long_word[2 * AUDIT_WORD_MAX + 1];
+    memset(long_word, 'x', sizeof long_word - 1);
+    long_word[sizeof long_word - 1] = '\0';
+    open_log(place);
+    for (unsigned i = 0; i < 100; i++) {
+        note(place, AUDIT_DENIED, key, "bad_credential");
+        note(place, AUDIT_DENIED, long_word, "bad_credential");
+        note(place, AUDIT_DENIED, "a\xff", "bad_credential");
+    }
+    close_log(place);
+    assert_int_equal(logged(place, "sp_"), 0);
+    assert_int_equal(logged(place, "\"[REDACTED]\""), 1);
+    assert_int_equal(logged(place, "\"count\":100,"), 3);
+    assert_whole(place, 5);
 }
 
 /* What differs is not taken together. */
@@ -555,8 +608,10 @@ int main(void)
         TEST(a_path_that_is_no_file_is_refused),
         TEST(a_first_start_that_was_killed_is_begun_anew),
         TEST(a_record_that_is_not_on_disk_is_not_in_the_log),
+        TEST(a_failing_disk_is_complained_of_once_a_minute),
         TEST(a_full_disk_leaves_no_half_record),
         TEST(repetitions_within_ten_seconds_are_one_record),
+        TEST(repetitions_of_what_is_cut_or_hidden_are_one_record),
         TEST(only_the_same_is_coalesced),
         TEST(what_finds_no_room_is_counted),
         TEST(the_chain_goes_on_in_a_new_file),

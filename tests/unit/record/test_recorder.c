@@ -229,6 +229,8 @@ static void metrics_add_up_all_rings(void **state)
         "sallyport_body_memory_bytes 65536\n",
         "sallyport_api_keys 5\n",
         "sallyport_log_lines_dropped_total 0\n",
+        "sallyport_audit_dropped_total 7\n",
+        "sallyport_audit_failing 1\n",
         "process_start_time_seconds 1762165800\n",
         "sallyport_build_info{version=\"0.1.0\"} 1\n",
     };
@@ -244,7 +246,7 @@ static void metrics_add_up_all_rings(void **state)
     odd.method = SLICE("BREW");
     odd.handler = "chat";
     record_exchange(recorder_ring(recorder, 2), &odd);
-    struct metrics_gauges gauges = {3, 2, 65536, 5, 1762165800, "0.1.0"};
+    struct metrics_gauges gauges = {3, 2, 65536, 5, 7, true, 1762165800, "0.1.0"};
     AUTO(buffer) out = BUFFER_MAX(1 << 20);
     metrics_print_prometheus(recorder, &gauges, &out);
     for (size_t i = 0; i < COUNT_OF(wanted); i++) {

@@ -62,6 +62,22 @@ static void every_row_is_complete_and_as_promised(void **state)
     }
 }
 
+/* Whoever is turned away for what it is or how much it asks is in the audit log; a mistake in a
+ * request is not, and neither is what goes wrong with us or behind us. */
+static void who_is_turned_away_is_in_the_audit_log(void **state)
+{
+    (void)state;
+    for (unsigned r = 0; r < REFUSAL_COUNT; r++) {
+        const struct refusal_row *row = refusal_get((enum refusal)r);
+        enum audit_event wanted = r == REFUSE_BAD_LOGIN ? AUDIT_NONE /* login_failed, elsewhere */
+                                  : row->status == 401 || row->status == 403 ? AUDIT_DENIED
+                                  : row->status == 429                       ? AUDIT_RATE_LIMITED
+                                                                             : AUDIT_NONE;
+        assert_int_equal(row->audit, wanted);
+        assert_true(wanted == AUDIT_NONE || audit_event_get(wanted)->coalesced);
+    }
+}
+
 static void every_http_fault_has_its_status(void **state)
 {
     (void)state;
@@ -144,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_is_complete_and_as_promised),
+        cmocka_unit_test(who_is_turned_away_is_in_the_audit_log),
         cmocka_unit_test(every_http_fault_has_its_status),
         cmocka_unit_test(every_common_body_is_json_that_all_clients_read),
         cmocka_unit_test(each_shape_is_printed_to_the_byte),

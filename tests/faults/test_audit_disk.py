@@ -1,0 +1,64 @@
+"""The disk fails under the audit log: changes are refused and not made, callers go on and are refused as
+before; who was refused meanwhile is in the log once the disk works again, all of them, without a restart."""
+
+import errno
+
+from case import Failing, FaultCase
+from tools.case import rows
+from tools.upstream import wait_until
+
+FAULTS = {"write ENOSPC": ("write", errno.ENOSPC), "write EIO": ("write", errno.EIO), "fsync EIO": ("fsync", 0),
+          "fsync ENOSPC": ("fsync", errno.ENOSPC)}
+DUE_S = 60.0  # a refusal waits ten seconds for others like it, longer on a busy machine
+
+
+class AuditDisk(FaultCase):
+    make = Failing
+    refused = 0
+
+    @classmethod
+    def complaints(cls):
+        recorded = sum(record.get("count", 1) for record in cls.gateway.audit_log() if record["event"] == "denied")
+        return super().complaints() + (
+            [] if recorded == cls.refused else [f"{cls.refused} were refused, {recorded} are in the audit log"])
+
+    def refuse(self, count):
+        for _ in range(count):
+            self.assertEqual(self.chat(key="wrong").status, 401)
+            type(self).refused += 1
+
+    def wait_for_failing(self, value):
+        wait_until(lambda: self.gateway.gauges()["sallyport_audit_failing"] == value,
+                   f"sallyport_audit_failing to be {value}", DUE_S)
+
+    @rows(FAULTS)
+    def change_is_refused_and_made_later(self, name, error):
+        kept, before = self.gateway.create("kept"), self.gateway.statuses()
+        self.gateway.plan.fail(name, 1, error, lasting=True)
+        try:
+            for _ in range(3):
+                for answer in (self.gateway.create("never"), self.gateway.control("key_revoke", id=kept["id"])):
+                    self.assertIs(answer.get("ok"), False, answer)
+                    self.assertIn("the audit log could not be written; nothing was changed", answer["message"])
+                self.assertEqual(self.gateway.gauges()["sallyport_audit_failing"], 1)
+                self.assertEqual(self.chat(key=kept["key"]).status, 200)
+                self.refuse(5)
+            self.assertEqual(self.gateway.statuses(), before)
+        finally:
+            self.gateway.plan.stop(name)
+        self.assertIs(self.gateway.control("key_revoke", id=kept["id"])["ok"], True)
+        self.assertEqual(self.gateway.gauges()["sallyport_audit_failing"], 0)
+        self.assertEqual(self.chat(key=kept["key"]).status, 401)
+        type(self).refused += 1
+
+    @rows({"write ENOSPC": FAULTS["write ENOSPC"], "fsync EIO": FAULTS["fsync EIO"]})
+    def refusals_wait_for_the_disk(self, name, error):
+        """Nobody changes anything: it is found out, and over, by itself."""
+        self.refuse(5)
+        self.gateway.plan.fail(name, 1, error, lasting=True)
+        try:
+            self.wait_for_failing(1)
+            self.refuse(5)
+        finally:
+            self.gateway.plan.stop(name)
+        self.wait_for_failing(0)
