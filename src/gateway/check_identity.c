@@ -89,41 +89,47 @@ static enum verdict by_key(struct exchange *x, struct slice credential)
                        .permissions = key->permissions, .key = key, .rate_hash = key->rate_hash});
 }
 
-/* What a token says is verified once, and remembered by its digest. */
+/* What a token says is verified once, and remembered by its digest. `*claims` is `room`, or the
+ * cache's until something is added to it. */
 static enum err read_token(struct exchange *x, struct slice text, uint64_t now_epoch_s,
-                           char sid[SESSION_ID_LEN + 1])
+                           struct token_claims *room, const struct token_claims **claims)
 {
     struct token_cache *cache = &x->worker->tokens;
     uint8_t digest[SHA256_BYTES];
-    struct token_claims read;
     if (text.len > TOKEN_BYTES_MAX)
         return ERR_DENIED;
     TRY(sha256_of(text, digest));
-    const struct token_claims *claims = token_cache_find(cache, digest, now_epoch_s);
-    if (!claims) {
-        TRY(token_parse(&x->use->snapshot->tokens, text, ACCESS_TOKEN_TYP, now_epoch_s, &read,
+    *claims = token_cache_find(cache, digest, now_epoch_s);
+    if (!*claims) {
+        TRY(token_parse(&x->use->snapshot->tokens, text, ACCESS_TOKEN_TYP, now_epoch_s, room,
                         NULL));
-        token_cache_add(cache, digest, &read);
-        claims = &read;
+        token_cache_add(cache, digest, room);
+        *claims = room;
     }
-    if (strlen(claims->sid) != SESSION_ID_LEN)
-        return ERR_DENIED;
-    memcpy(sid, claims->sid, SESSION_ID_LEN + 1);
-    return OK;
+    return strlen((*claims)->sid) == SESSION_ID_LEN ? OK : ERR_DENIED;
 }
 
-/* The token names a session; whether that stands, and what its account may do, is looked up each
- * time. */
+static bool is_of(const struct token_claims *claims, const struct account *account)
+{
+    return strcmp(claims->sub, account->name) == 0 && strcmp(claims->username, account->name) == 0;
+}
+
+/* The token names a session; whether that stands, whose it is, and what its account may do, is
+ * looked up each time. */
 static enum verdict by_token(struct exchange *x, struct slice credential)
 {
     uint64_t now_epoch_s = x->began_wall_us / SECOND_US;
-    char sid[SESSION_ID_LEN + 1];
-    enum err err = read_token(x, credential, now_epoch_s, sid);
+    struct token_claims room;
+    const struct token_claims *claims;
+    enum err err = read_token(x, credential, now_epoch_s, &room, &claims);
     if (err)
         return refuse_for(x, err);
-    struct session *session = session_find(x->worker->shared->accounts, slice_of(sid), now_epoch_s);
-    if (!session)
+    struct session *session =
+        session_find(x->worker->shared->accounts, slice_of(claims->sid), now_epoch_s);
+    if (!session || !is_of(claims, session->account)) {
+        session_unref(session);
         return refuse(x, REFUSE_BAD_CREDENTIAL);
+    }
     enum role role = atomic_load_explicit(&session->account->role, memory_order_relaxed);
     return know(x, (struct principal){.permissions = role_permissions(role),
                                       .session = session,
