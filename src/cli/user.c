@@ -54,9 +54,10 @@ static int add_password(json_t *request)
     if (ask_password("sallyport user", &password) != OK)
         return 1;
     struct slice plain = secret_reveal(&password);
-    if (json_object_set_new(request, "password", json_stringn(plain.ptr, plain.len)) == 0)
+    if (!memchr(plain.ptr, 0, plain.len) &&
+        json_object_set_new(request, "password", json_stringn(plain.ptr, plain.len)) == 0)
         return 0;
-    fputs("sallyport user: the password must be UTF-8\n", stderr);
+    fputs("sallyport user: the password must be UTF-8 without control characters\n", stderr);
     return 2;
 }
 

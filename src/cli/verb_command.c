@@ -117,7 +117,7 @@ static int read_flag(struct arguments *a, int argc, char **argv, int *at)
     }
     const char **place = place_of(a, name);
     if (!place)
-        return usage_error(a->command, "unknown flag %s", text);
+        return usage_error(a->command, "unknown flag %.*s", SLICE_ARG(name));
     if (is_switch(a, place)) {
         *place = "";
         return equals ? usage_error(a->command, "%.*s takes no value", SLICE_ARG(name)) : EXIT_OK;
@@ -160,7 +160,8 @@ static int read_arguments(struct arguments *a, int argc, char **argv)
         if (argv[at][0] == '-' && argv[at][1])
             status = read_flag(a, argc, argv, &at);
         else if (!a->subcommand->takes_id || a->id)
-            status = usage_error(a->command, "one word too many: %s", argv[at]);
+            status =
+                usage_error(a->command, "one word too many"); /* not which: it may be a password */
         else
             a->id = argv[at];
         if (status != EXIT_OK)
