@@ -47,9 +47,11 @@ static json_t *refuse_stranger(const struct caller *caller)
     return verb_refusal("denied", NULL, "this needs the permission manage_users");
 }
 
+/* A role is for all models; a key may be for some. */
 static json_t *refuse_above(const struct caller *caller, enum role role, const char *param)
 {
-    if (!(role_permissions(role) & ~caller->permissions))
+    bool all_models = !caller->key || !caller->key->models;
+    if (all_models && !(role_permissions(role) & ~caller->permissions))
         return NULL;
     return verb_refusal("denied", param,
                         "the role %s has rights that who asks for this does not have",
