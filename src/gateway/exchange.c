@@ -49,8 +49,8 @@ static struct exchange *create(struct worker *worker, const struct front *front,
     return x;
 }
 
-/* Does `value` begin with `mark` ("sp_"), when its percent-escapes are read? Whoever finds it in a
- * log reads them too. */
+/* Does `value` begin with `mark` ("sp_", or a name), when its percent-escapes are read? Whoever
+ * finds it in a log reads them too. */
 static bool begins_with(struct slice value, const char *mark)
 {
     for (; *mark; mark++) {
@@ -69,10 +69,14 @@ static bool begins_with(struct slice value, const char *mark)
 bool query_holds_key(struct slice query)
 {
     while (query.len) {
-        struct slice value = slice_cut(&query, '&');
-        slice_cut(&value, '=');
-        /* Ours, and the form that OpenAI, Anthropic and LiteLLM keys share. */
-        if (begins_with(value, "sp_") || (value.len >= 20 && begins_with(value, "sk-")))
+        struct slice value = slice_cut(&query, '&'), name = slice_cut(&value, '=');
+        bool long_enough = value.len >= 20;
+        /* Ours, the form that OpenAI, Anthropic and LiteLLM keys share, and a token's. */
+        if (begins_with(value, "sp_") ||
+            (long_enough && (begins_with(value, "sk-") || begins_with(value, "eyJ"))))
+            return true;
+        /* A password has no form of its own: its name gives it away. */
+        if (value.len && (begins_with(name, "password") || begins_with(name, "client_secret")))
             return true;
     }
     return false;
