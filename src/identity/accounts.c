@@ -44,9 +44,11 @@ const char *account_name_fault(struct slice name)
     for (size_t i = 0; good && i < name.len; i++)
         good = base62_valid(slice_make(name.ptr + i, 1)) ||
                (i && (name.ptr[i] == '.' || name.ptr[i] == '_' || name.ptr[i] == '-'));
+    /* A path in which a part ends in a dot is refused as well. */
+    good = good && name.ptr[name.len - 1] != '.';
     return good ? NULL
-                : "must be 1 to 64 letters (a to z), digits, dots, hyphens and underscores, and "
-                  "begin with a letter or a digit";
+                : "must be 1 to 64 letters (a to z), digits, dots, hyphens and underscores, "
+                  "begin with a letter or a digit, and not end in a dot";
 }
 
 static enum err make_account(const struct stored_user *stored, struct account **made)
