@@ -57,9 +57,15 @@ def canonical(upstreams):
 
 
 def secret_parts(secret):
-    """A key's secret part; a fragment of it is as bad as the whole."""
+    """A key's secret part; a fragment of it is as bad as the whole. So is one of a token."""
     match = re.fullmatch(r"sp_[0-9A-Za-z]{12}_([0-9A-Za-z]{49})", secret)
-    return [match[1][:20], match[1][23:43]] if match else [secret]
+    if match:
+        return [match[1][:20], match[1][23:43]]
+    if match := re.fullmatch(r"sp_refresh_([0-9A-Za-z]{43})", secret):
+        return [match[1][:20], match[1][23:43]]
+    if match := re.fullmatch(r"eyJ[\w-]+\.[\w-]+\.([\w-]{43})", secret):
+        return [match[1]]
+    return [secret]
 
 
 def credentials_upstream(secrets, upstreams):
@@ -84,6 +90,11 @@ def secrets_in_files(secrets, folder, said):
                 if part.encode() in content:
                     complaints.append(f"O7: a secret stands in {name} ({part[:6]}...)")
     return complaints
+
+
+def secrets_in_errors(secrets, answers):
+    return [f"O7: a secret stands in {answer!r}" for answer in answers if answer.status >= 400
+            for secret in secrets for part in secret_parts(secret) if part.encode() in answer.body]
 
 
 def reasons(log, answers):
@@ -152,6 +163,7 @@ def whole_life(gateway, counted, upstreams):
     return ((one_to_one(log, counted) if counted is not None else []) + canonical(upstreams)
             + credentials_upstream(gateway.secrets, upstreams)
             + secrets_in_files(gateway.secrets + upstream_secrets(gateway), gateway.folder, gateway.said)
+            + secrets_in_errors(gateway.secrets, gateway.answers)
             + upstream_key_at_clients(gateway) + reasons(log, gateway.answers)
             + fields(gateway.answers) + audited(gateway, log) + proved(gateway))
 
