@@ -38,8 +38,8 @@ struct change {
 
 /* The first step of the change fails, then the second, and so on until none does; alone, or with
  * all that come behind it, ROLLBACK and the opening anew too. */
-static void fail_each_step(const struct place *place, struct store *store, int failing,
-                           const struct change *change)
+static inline void fail_each_step(const struct place *place, struct store *store, int failing,
+                                  const struct change *change)
 {
     log_set_sink(say_nothing);
     for (int nth = 0; nth < 50; nth++) {
