@@ -658,8 +658,7 @@ class Lasting(SigningCase):
     """What outlives the process. Each test has a gateway of its own."""
 
     def setUp(self):
-        # One port after the other: the gateway of the class is left alone.
-        self.own = self.gateway_class(self.upstream_list(), self.gateway.sections)
+        self.own = self.gateway_class(self.upstream_list(), self.sections)
         self.addCleanup(self.own.discard)
         self.own.start()
 
