@@ -45,9 +45,9 @@ def routes():
 class Routes(SigningCase):
     @classmethod
     def set_up(cls):
-        cls.words = {role: cls.person(f"one more {role}", role) for role in ROLES}
+        cls.words = {role: cls.person(f"one-more-{role}", role) for role in ROLES}
         cls.callers = {"nobody": None, "somebody unknown": "sp_wrong"}
-        cls.callers.update({f"a {role}": cls.signed_in(f"a {role}", role)["token"] for role in ROLES})
+        cls.callers.update({f"a {role}": cls.signed_in(f"a-{role}", role)["token"] for role in ROLES})
         cls.callers.update({f"key {name}": cls.gateway.key(name, name)["key"] for name in PERMISSIONS})
         cls.callers["key of all"] = cls.gateway.key("all", ",".join(PERMISSIONS))["key"]
 
@@ -85,7 +85,7 @@ class Routes(SigningCase):
                     body = None
                     if caller.startswith("a "):
                         role = caller[2:]
-                        credential = self.login(f"one more {role}", self.words[role])["token"]
+                        credential = self.login(f"one-more-{role}", self.words[role])["token"]
                 if NEEDS[method, path] == "open" and method == "POST":  # a limit of its own
                     response = self.ask(request(method, sent, self.sent_from(), body, credential))
                     self.assertEqual(response.status, 400, response)
@@ -297,7 +297,7 @@ class Users(SigningCase):
             for word in (b"$argon2", b"$2", self.word.encode(), b'"password":'):
                 self.assertNotIn(word, response.body)
 
-    @rows({name: name for name in ("a.b", "a-b_c", "x~y", "7", "a" * 64)})
+    @rows({name: name for name in ("a.b", "a-b_c", "a..b", "7", "A", "a" * 64)})
     def name_in_a_path(self, name):
         self.make(self.admin(), username=name)
         path = f"{self.PATH}/{name}"
@@ -305,18 +305,11 @@ class Users(SigningCase):
         self.assertEqual((response.status, response.status == 200 and response.json()["username"]), (200, name), response)
         self.assertEqual(self.call("DELETE", path, self.admin()).status, 204)
 
-    @rows({name: name for name in ("späti", "a b", "日本", "<script>alert(1)</script>", "$HOME", "..", "a/b", "a%b")})
-    def name_that_no_path_holds(self, name):
-        # Paths are taken as they are or not at all; the command reaches everybody.
-        self.make(self.admin(), username=name)
-        names = [user["username"] for user in self.call("GET", self.PATH, self.admin()).json()["data"]]
-        self.assertIn(name, names)
-        self.assertEqual(json.loads(self.gateway.command("user", "show", name, "--json").stdout)["id"], name)
-        self.gateway.command("user", "delete", name)
-
     @rows({"empty": "", "long": "a" * 65, "long in bytes": "ä" * 33, "controls": "a\x00b", "a tab": "a\tb", "a line": "a\nb",
            "DEL": "a\x7f", "C1": "a\x9b", "a quote": 'a"b', "an apostrophe": "a'b", "a backslash": "a\\b",
-           "a colon": "a:b"})
+           "a colon": "a:b", "a space": "a b", "a slash": "a/b", "dots": "..", "a dot at its end": "a.",
+           "a dot before it": ".a", "an escape": "a%b", "an umlaut": "ä", "an address": "ann@example.com",
+           "a tag": "<script>alert(1)</script>", "a variable": "$HOME", "a star": "*"})
     def name_that_is_none(self, name):
         response = self.make(self.admin(), 400, username=name)
         self.assert_refused(response, 400, "VALIDATION_ERROR")
@@ -396,7 +389,7 @@ class ManyUsers(SigningCase):
         with database:
             for i in range(400):
                 database.execute(f"INSERT INTO users (name, {columns}) SELECT ?, {columns} FROM users WHERE name = 'ann'",
-                                 (f"many {i:03} " + "ä" * 25,))
+                                 (f"many-{i:03}-" + "a" * 50,))
         database.close()
         self.gateway.ports.clear()
         self.gateway.start()
@@ -405,7 +398,7 @@ class ManyUsers(SigningCase):
             listed = self.call("GET", f"/api/v1/users?after={after}", self.admin()).json()
             names += [user["username"] for user in listed["data"]]
             after = listed["next"]
-        self.assertEqual(len([name for name in names if name.startswith("many ")]), 400)
+        self.assertEqual(len([name for name in names if name.startswith("many-")]), 400)
         self.assertEqual(len(names), len(set(names)))
         listed = json.loads(self.gateway.command("user", "list", "--json").stdout)
         self.assertEqual([user["username"] for user in listed], names)

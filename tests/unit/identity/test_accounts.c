@@ -10,12 +10,12 @@ static void accounts_survive_a_restart_with_every_field(void **state)
     open_gate(*state, &gate);
     assert_false(accounts_have_admin(gate.accounts));
     add_account(&gate, "anna", OURS, ROLE_ADMIN);
-    add_account(&gate, "sp\xc3\xa4ti ben", BROUGHT, ROLE_GUEST);
-    assert_int_equal(change(&gate, "sp\xc3\xa4ti ben",
-                            (struct account_change){.sets_disabled = true, .disabled = true}),
-                     OK);
+    add_account(&gate, "late.ben", BROUGHT, ROLE_GUEST);
+    assert_int_equal(
+        change(&gate, "late.ben", (struct account_change){.sets_disabled = true, .disabled = true}),
+        OK);
     for (int i = 0; i < 2; i++) {
-        struct account_view anna = view_of(&gate, "anna"), ben = view_of(&gate, "sp\xc3\xa4ti ben");
+        struct account_view anna = view_of(&gate, "anna"), ben = view_of(&gate, "late.ben");
         assert_string_equal(anna.name, "anna");
         assert_int_equal(anna.role, ROLE_ADMIN);
         assert_false(anna.disabled);
@@ -35,9 +35,10 @@ static void accounts_survive_a_restart_with_every_field(void **state)
 static void names_are_what_tokens_and_logs_can_carry(void **state)
 {
     (void)state;
-    static const char *const good[] = {"a", "anna", "a.b@example.com", "sp\xc3\xa4ti", "a b", "7"};
-    static const char *const bad[] = {"",     "a:b",  "a\"b",     "a'b",      "a\\b",
-                                      "a\tb", "\x7f", "\xc2\x9b", "\xff\xfe", "a\xc3"};
+    static const char *const good[] = {"a", "anna", "a.b-c_d", "a..b", "7", "A"};
+    static const char *const bad[] = {
+        "",         "a:b", "a\"b", "a'b", "a\\b",  "a\tb", "\x7f", "\xc2\x9b", "\xff\xfe", "a\xc3",
+        "\xc3\xa4", "a b", "a/b",  "a%b", "a@b.c", ".a",   "a.",   "..",       "-a",       "_a"};
     char longest[ACCOUNT_NAME_MAX + 2];
     for (size_t i = 0; i < COUNT_OF(good); i++)
         assert_null(account_name_fault(slice_of(good[i])));
@@ -120,10 +121,10 @@ static void all_are_listed_in_the_order_of_making(void **state)
     free(views);
     for (int i = 0; i < 200; i++) {
         char name[16];
-        snprintf(name, sizeof name, "user %d", i * 7919 % 200);
+        snprintf(name, sizeof name, "user-%d", i * 7919 % 200);
         add_account(&gate, name, OURS, ROLE_USER);
     }
-    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("user 0")), OK);
+    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("user-0")), OK);
     assert_int_equal(accounts_list(gate.accounts, &views, &count), OK);
     assert_int_equal(count, 199);
     for (size_t i = 1; i < count; i++)
