@@ -64,7 +64,8 @@ static void what_cannot_be_made_is_not(void **state)
                      ERR_RANGE);
     assert_int_equal(accounts_view(gate.accounts, SLICE("Anna"), &view), ERR_NOT_FOUND);
     assert_int_equal(change(&gate, "nobody", (struct account_change){0}), ERR_NOT_FOUND);
-    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("nobody")), ERR_NOT_FOUND);
+    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("nobody"), NOW),
+                     ERR_NOT_FOUND);
     assert_rows(*state, 1, 0, 0);
     close_gate(&gate);
 }
@@ -96,7 +97,7 @@ static void the_last_admin_stays(void **state)
     assert_int_equal(change(&gate, "ben", disable), OK);
     assert_int_equal(change(&gate, "anna", demote), ERR_DENIED);
     assert_int_equal(change(&gate, "anna", disable), ERR_DENIED);
-    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna")), ERR_DENIED);
+    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna"), NOW), ERR_DENIED);
     assert_int_equal(change(&gate, "anna", promote), OK); /* is one already */
     assert_int_equal(change(&gate, "anna", (struct account_change){.password = BROUGHT}), OK);
     /* One who is disabled may be demoted and deleted: nobody administers less for it. */
@@ -105,8 +106,8 @@ static void the_last_admin_stays(void **state)
     assert_int_equal(change(&gate, "anna", disable), ERR_DENIED);
     assert_int_equal(change(&gate, "cyd", promote), OK);
     assert_int_equal(change(&gate, "anna", disable), OK);
-    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("cyd")), ERR_DENIED);
-    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna")), OK);
+    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("cyd"), NOW), ERR_DENIED);
+    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna"), NOW), OK);
     close_gate(&gate);
 }
 
@@ -124,7 +125,7 @@ static void all_are_listed_in_the_order_of_making(void **state)
         snprintf(name, sizeof name, "user-%d", i * 7919 % 200);
         add_account(&gate, name, OURS, ROLE_USER);
     }
-    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("user-0")), OK);
+    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("user-0"), NOW), OK);
     assert_int_equal(accounts_list(gate.accounts, &views, &count), OK);
     assert_int_equal(count, 199);
     for (size_t i = 1; i < count; i++)
@@ -139,7 +140,7 @@ static void a_name_comes_back_as_somebody_else(void **state)
     open_gate(*state, &gate);
     add_account(&gate, "anna", OURS, ROLE_USER);
     uint64_t number = view_of(&gate, "anna").number;
-    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna")), OK);
+    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna"), NOW), OK);
     add_account(&gate, "anna", OURS, ROLE_USER);
     assert_true(view_of(&gate, "anna").number > number);
     close_gate(&gate);
@@ -206,7 +207,7 @@ static void assert_not_changed(const struct place *place, struct store *store)
 
 static enum err make_delete(struct store *store)
 {
-    return accounts_delete(failing.accounts, store, SLICE("anna"));
+    return accounts_delete(failing.accounts, store, SLICE("anna"), NOW);
 }
 
 static void assert_not_deleted(const struct place *place, struct store *store)

@@ -147,7 +147,7 @@ static void a_password_alone_is_verified_without_a_session(void **state)
     assert_string_equal(account->name, "anna");
     assert_rows(*state, 1, 0, 0);
     /* The reference outlives the account. */
-    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna")), OK);
+    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna"), NOW), OK);
     assert_true(atomic_load(&account->closed));
     account_unref(account);
     close_gate(&gate);
@@ -186,7 +186,7 @@ static void set_password(const struct gate *gate)
 
 static void remove_anna(const struct gate *gate)
 {
-    assert_int_equal(accounts_delete(gate->accounts, gate->store, SLICE("anna")), OK);
+    assert_int_equal(accounts_delete(gate->accounts, gate->store, SLICE("anna"), NOW), OK);
 }
 
 static void delete_and_make_anew(const struct gate *gate)
@@ -472,7 +472,7 @@ static void a_deleted_accounts_sessions_are_gone(void **state)
     open_with_anna(*state, &gate);
     struct entry entry = enter(&gate, "anna");
     struct session *held = session_find(gate.accounts, slice_of(entry.id), NOW);
-    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna")), OK);
+    assert_int_equal(accounts_delete(gate.accounts, gate.store, SLICE("anna"), NOW), OK);
     assert_false(session_stands(held, NOW));
     assert_string_equal(held->account->name, "anna"); /* it can still be said whose it was */
     session_unref(held);
