@@ -601,6 +601,9 @@ class Changes(SigningCase):
                 self.assert_shut(answer["token"])
                 self.assertEqual(self.refresh(answer["refresh_token"]).status, 401)
             self.assertEqual(self.calls(), calls)
+        # Their own key goes with a user who is let in no more.
+        self.assertEqual(self.chat(key=own.json()["key"]).status,
+                         401 if change in ("disabled", "deleted", "the command") else 200)
         old = self.try_login(name, word)
         self.assertEqual(old.status, 200 if change in ("another role", "more rights") else 401)
         if old.status == 200:
