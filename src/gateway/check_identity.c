@@ -2,11 +2,13 @@
  * refused, never passed over for something weaker. There is no "empty success": `principal.known`
  * is set in one place, after the keyring or the session said OK. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "gateway/gate.h"
 #include "identity/access_token.h"
 
-/* What auth_enabled = false lets anybody do (CONTRACT 10). */
-enum { ANONYMOUS = READ_MODELS | RUN_INFERENCE | USE_STREAMING };
+/* What auth_enabled = false lets anybody do, and what callers may do who have no rights of their
+ * own written down anywhere: the shared key's. */
+enum { PLAIN_USE = READ_MODELS | RUN_INFERENCE | USE_STREAMING };
 
 /* The credential of an Authorization field: Bearer only. ERR_UNSUPPORTED for any other scheme. */
 static enum err bearer(struct slice field, struct slice *credential)
@@ -67,6 +69,14 @@ static enum verdict know(struct exchange *x, struct principal principal)
 static enum verdict refuse_for(struct exchange *x, enum err err)
 {
     return refuse(x, err == ERR_MEMORY ? REFUSE_OVERLOADED : REFUSE_BAD_CREDENTIAL);
+}
+
+/* All who call with the shared key are one caller to the limits. */
+static enum verdict by_shared_key(struct exchange *x)
+{
+    return know(x, (struct principal){.permissions = PLAIN_USE,
+                                      .shared = true,
+                                      .rate_hash = hash_bytes(SLICE("the shared key"))});
 }
 
 static enum verdict by_key(struct exchange *x, struct slice credential)
@@ -136,6 +146,17 @@ static enum verdict by_token(struct exchange *x, struct slice credential)
                                       .rate_hash = session->account->rate_hash});
 }
 
+/* A key, whichever field it came in; or, being a token, a session. */
+static enum verdict by_text(struct exchange *x, struct slice credential)
+{
+    const struct settings *settings = exchange_settings(x);
+    const struct secret *shared = &settings->security.api_key;
+    if (!secret_empty(shared) && settings->security.api_key_enabled &&
+        secret_equal(shared, credential))
+        return by_shared_key(x);
+    return token_shaped(credential) ? by_token(x, credential) : by_key(x, credential);
+}
+
 enum verdict check_identity(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
@@ -143,7 +164,8 @@ enum verdict check_identity(struct exchange *x)
     bool presented, open = x->native && x->native->open;
     if (open && !x->native->names_caller)
         return PASS;
-    if (query_holds_key(x->head->query)) /* it would stand in every log on the way */
+    /* It would stand in every log on the way. */
+    if (query_holds_key(x->head->query, &settings->security.api_key))
         return refuse(x, REFUSE_KEY_IN_URL);
     if (find_credential(x, &credential, &presented) == REFUSE)
         return REFUSE;
@@ -151,7 +173,7 @@ enum verdict check_identity(struct exchange *x)
         return PASS;
     if (!presented) {
         if (!settings->security.auth_enabled)
-            return know(x, (struct principal){.permissions = ANONYMOUS});
+            return know(x, (struct principal){.permissions = PLAIN_USE});
         if (x->native && x->native->admits && x->native->admits(x))
             return know(x, (struct principal){.permissions = x->native->right});
         return refuse(x, REFUSE_NO_CREDENTIAL);
@@ -160,5 +182,5 @@ enum verdict check_identity(struct exchange *x)
      */
     if (open && charge_address(x) == REFUSE)
         return REFUSE;
-    return token_shaped(credential) ? by_token(x, credential) : by_key(x, credential);
+    return by_text(x, credential);
 }

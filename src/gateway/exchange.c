@@ -66,7 +66,7 @@ static bool begins_with(struct slice value, const char *mark)
     return true;
 }
 
-bool query_holds_key(struct slice query)
+bool query_holds_key(struct slice query, const struct secret *shared)
 {
     while (query.len) {
         struct slice value = slice_cut(&query, '&'), name = slice_cut(&value, '=');
@@ -74,6 +74,8 @@ bool query_holds_key(struct slice query)
         /* Ours, the form that OpenAI, Anthropic and LiteLLM keys share, and a token's. */
         if (begins_with(value, "sp_") ||
             (long_enough && (begins_with(value, "sk-") || begins_with(value, "eyJ"))))
+            return true;
+        if (!secret_empty(shared) && secret_equal(shared, value))
             return true;
         /* A password has no form of its own: its name gives it away. */
         if (value.len && (begins_with(name, "password") || begins_with(name, "client_secret")))
@@ -94,9 +96,9 @@ static bool is_correlation_id(struct slice id)
 }
 
 /* The request line as it may be written down. */
-static struct slice line_for_record(const struct request_head *head)
+static struct slice line_for_record(const struct request_head *head, const struct secret *shared)
 {
-    if (!query_holds_key(head->query))
+    if (!query_holds_key(head->query, shared))
         return head->line;
     return slice_to(head->line, (size_t)(head->query.ptr - head->line.ptr));
 }
@@ -126,7 +128,7 @@ struct exchange *exchange_create(struct worker *worker, const struct front *fron
     if (!is_correlation_id(copy->correlation_id))
         copy->correlation_id = slice_make(NULL, 0);
     x->head = copy;
-    x->request_line = line_for_record(copy);
+    x->request_line = line_for_record(copy, &settings->security.api_key);
     x->head_only = head->method == METHOD_HEAD;
     return x;
 }
@@ -432,6 +434,8 @@ struct slice exchange_user(const struct exchange *x)
         return slice_of(x->principal.key->name);
     if (x->principal.session)
         return slice_of(x->principal.session->account->name);
+    if (x->principal.shared)
+        return SLICE("shared");
     return slice_of(x->principal.known ? "anonymous" : "");
 }
 

@@ -51,6 +51,7 @@ struct principal {
     permissions permissions;
     struct api_key *key;     /* a reference; NULL: not by key */
     struct session *session; /* a reference; NULL: not by token */
+    bool shared;             /* by security.api_key, which nobody in particular has */
     uint64_t rate_hash;      /* its identity in the rate table; 0: it has none of its own */
     bool known;              /* identity was established */
 };
@@ -142,9 +143,9 @@ struct exchange *exchange_create_faulty(struct worker *worker, const struct fron
                                         void *front_owner, const struct exchange_origin *origin,
                                         struct slice first_bytes);
 
-/* Does a query carry something that looks like a key? Such a request is refused, and its query is
- * not written down. */
-bool query_holds_key(struct slice query);
+/* Does a query carry something that looks like a key, or the shared one? Such a request is refused,
+ * and its query is not written down. */
+bool query_holds_key(struct slice query, const struct secret *shared);
 
 /* Sets how to refuse; returns REFUSE, for `return refuse(x, REFUSE_...)`. */
 enum verdict refuse(struct exchange *x, enum refusal refusal);
@@ -177,7 +178,8 @@ void exchange_unblocked(struct exchange *x);
 /* The answer was handed over (or broke off): settle, record, release. */
 void exchange_end(struct exchange *x);
 
-/* What the caller is called in logs: the key's or the account's name, "anonymous", or empty. */
+/* What the caller is called in logs: the key's or the account's name, "shared", "anonymous", or
+ * empty. */
 struct slice exchange_user(const struct exchange *x);
 /* What the audit log calls them: the key by its public id. */
 struct slice exchange_actor(const struct exchange *x);
