@@ -2,13 +2,10 @@
  * to tell a stranger nothing: whatever was wrong with a login is one answer, in about one time. */
 #include "api/verb_parts.h"
 #include "base/clock.h"
-#include "base/hash.h"
+#include "guard/login_rate.h"
 #include "identity/access_token.h"
 
 enum { SESSIONS_SHOWN = SESSIONS_PER_ACCOUNT_MAX };
-
-/* For each account, by each address: a stranger locks nobody out but themselves (CONTRACT 10). */
-static const struct rate login_rate = {.requests = 5, .period_us = 60 * SECOND_US, .burst = 5};
 
 static uint64_t now_epoch_s(void)
 {
@@ -85,10 +82,8 @@ static json_t *refuse_login(const struct desk *desk, const struct caller *caller
 
 static json_t *charge_login(const struct caller *caller, struct slice name)
 {
-    uint64_t key[2] = {address_hash(&caller->ip), hash_bytes(name)};
     struct rate_verdict verdict =
-        rate_charge(caller->rates, hash_bytes(slice_make((const char *)key, sizeof key)),
-                    &login_rate, clock_now_us());
+        login_charge(caller->rates, address_hash(&caller->ip), name, clock_now_us());
     if (verdict.admitted)
         return NULL;
     json_t *refusal = verb_refusal(

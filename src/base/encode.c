@@ -87,18 +87,19 @@ void base64url_print(const void *bytes, size_t size, char *out)
         *out = digits[bits << (6 - held) & 63];
 }
 
-static int base64url_digit(char c)
+/* What both alphabets share; -1: none of it. */
+static int base64_digit(char c)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
     if (c >= 'a' && c <= 'z')
         return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
+    return c >= '0' && c <= '9' ? c - '0' + 52 : -1;
 }
 
-enum err base64url_parse(struct slice text, void *bytes, size_t room, size_t *size)
+/* `last` are the alphabet's digits 62 and 63; `text` has no padding. */
+static enum err parse_base64(struct slice text, const char last[2], void *bytes, size_t room,
+                             size_t *size)
 {
     unsigned char *out = bytes;
     uint32_t bits = 0;
@@ -109,7 +110,8 @@ enum err base64url_parse(struct slice text, void *bytes, size_t room, size_t *si
     if (*size > room)
         return ERR_LIMIT;
     for (size_t i = 0; i < text.len; i++) {
-        int digit = base64url_digit(text.ptr[i]);
+        char c = text.ptr[i];
+        int digit = c == last[0] ? 62 : c == last[1] ? 63 : base64_digit(c);
         if (digit < 0)
             return ERR_SYNTAX;
         bits = bits << 6 | (unsigned)digit;
@@ -121,6 +123,20 @@ enum err base64url_parse(struct slice text, void *bytes, size_t room, size_t *si
         }
     }
     return bits == 0 ? OK : ERR_SYNTAX;
+}
+
+enum err base64url_parse(struct slice text, void *bytes, size_t room, size_t *size)
+{
+    return parse_base64(text, "-_", bytes, room, size);
+}
+
+enum err base64_parse(struct slice text, void *bytes, size_t room, size_t *size)
+{
+    if (text.len % 4 != 0)
+        return ERR_SYNTAX;
+    for (int padding = 0; padding < 2 && slice_ends(text, SLICE("=")); padding++)
+        text.len--;
+    return parse_base64(text, "+/", bytes, room, size);
 }
 
 uint32_t crc32_of(struct slice s)

@@ -1,4 +1,4 @@
-/* Hexadecimal, base64url and base62, and the CRC-32 that a key's checksum is. */
+/* Hexadecimal, base64, base64url and base62, and the CRC-32 that a key's checksum is. */
 #ifndef BASE_ENCODE_H
 #define BASE_ENCODE_H
 
@@ -26,6 +26,10 @@ void base64url_print(const void *bytes, size_t size, char *out);
  * written, `*size` says how many. ERR_SYNTAX; ERR_LIMIT when they would not fit. What `bytes` holds
  * after an error is not to be used. */
 enum err base64url_parse(struct slice text, void *bytes, size_t room, size_t *size) MUST_CHECK;
+
+/* base64 (RFC 4648, section 4) with its padding; as strict, and with the same errors. `size` bytes
+ * have (size + 2) / 3 * 4 characters. */
+enum err base64_parse(struct slice text, void *bytes, size_t room, size_t *size) MUST_CHECK;
 
 /* CRC-32 as zlib and Ethernet have it (polynomial 0xEDB88320). */
 uint32_t crc32_of(struct slice s);

@@ -56,6 +56,15 @@ static void allow_field(unsigned methods, each_fn *each, void *context)
     each(context, SLICE("Allow"), buffer_slice(&text));
 }
 
+/* Two fields, not one list: some clients look for the start of a field only. */
+static void challenge_fields(const struct settings *settings, each_fn *each, void *context)
+{
+    each(context, SLICE("WWW-Authenticate"), SLICE("Bearer"));
+    if (settings->security.basic_enabled)
+        each(context, SLICE("WWW-Authenticate"),
+             SLICE("Basic realm=\"LLM API\", charset=\"UTF-8\""));
+}
+
 static void list_field(struct slice name, const struct text_list *list, each_fn *each,
                        void *context)
 {
@@ -131,7 +140,7 @@ void answer_each_field(struct exchange *x, const struct answer *answer, each_fn 
     if (answer->allow_methods)
         allow_field(answer->allow_methods, each, context);
     if (answer->authenticate)
-        each(context, SLICE("WWW-Authenticate"), SLICE("Bearer"));
+        challenge_fields(exchange_settings(x), each, context);
     if (answer->event_stream)
         each(context, SLICE("X-Accel-Buffering"), SLICE("no"));
     if (answer->upstream)

@@ -1,5 +1,5 @@
-/* Their turn: a slot of the upstream's. Since reading the body took time, the key or session is
- * looked at once more: one that was revoked, disabled or changed meanwhile opens nothing. */
+/* Their turn: a slot of the upstream's. Since reading the body took time, the key, session or
+ * password is looked at once more: what was revoked, disabled or changed meanwhile opens nothing. */
 #include "base/clock.h"
 #include "gateway/gate.h"
 
@@ -10,6 +10,9 @@ enum verdict check_admit(struct exchange *x)
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     const struct session *session = x->principal.session;
     if (session && !session_stands(session, clock_wall_us() / SECOND_US))
+        return refuse(x, REFUSE_BAD_CREDENTIAL);
+    const struct credential *credential = x->principal.credential;
+    if (credential && !credential_stands(credential, NULL))
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     if (atomic_load_explicit(&x->worker->shared->left, memory_order_acquire))
         return refuse(x, REFUSE_SHUTTING_DOWN);

@@ -1,45 +1,63 @@
 /* Who is calling. A request carries at most one identity; what is presented is either good or
  * refused, never passed over for something weaker. There is no "empty success": `principal.known`
- * is set in one place, after the keyring or the session said OK. */
+ * is set in one place, after the keyring, the session or the remembered credential said OK. Keys
+ * and tokens are judged at once; a password that is not remembered is verified in a job
+ * (verification.c), and the exchange comes back here when that is done. */
 #include "base/clock.h"
 #include "base/hash.h"
-#include "gateway/gate.h"
+#include "base/log.h"
+#include "gateway/verification.h"
+#include "guard/login_rate.h"
 #include "identity/access_token.h"
 
 /* What auth_enabled = false lets anybody do, and what callers may do who have no rights of their
  * own written down anywhere: the shared key's. */
 enum { PLAIN_USE = READ_MODELS | RUN_INFERENCE | USE_STREAMING };
 
-/* The credential of an Authorization field: Bearer only. ERR_UNSUPPORTED for any other scheme. */
-static enum err bearer(struct slice field, struct slice *credential)
+/* What a request presents. */
+struct presented {
+    struct slice text;
+    bool basic; /* a name and a password, as Basic has them; else a key or a token */
+};
+
+/* The credential of an Authorization field. ERR_UNSUPPORTED for a scheme that is not taken. */
+static enum err read_authorization(const struct settings *settings, struct slice field,
+                                   struct presented *presented)
 {
-    if (!slice_starts_nocase(field, SLICE("Bearer ")))
+    struct slice text = field, scheme = slice_cut(&text, ' ');
+    bool bearer = slice_equal_nocase(scheme, SLICE("Bearer"));
+    presented->basic =
+        settings->security.basic_enabled && slice_equal_nocase(scheme, SLICE("Basic"));
+    if (!(bearer || presented->basic) || scheme.len == field.len)
         return ERR_UNSUPPORTED;
-    *credential = slice_from(field, 7);
-    while (credential->len && credential->ptr[0] == ' ')
-        *credential = slice_from(*credential, 1);
+    while (text.len && text.ptr[0] == ' ')
+        text = slice_from(text, 1);
+    presented->text = text;
     return OK;
 }
 
 /* Collects what the request presents. Two different credentials are ambiguous: which of them a
  * server behind us, or a log reader, would believe is anybody's guess. */
-static enum verdict find_credential(struct exchange *x, struct slice *credential, bool *presented)
+static enum verdict find_credential(struct exchange *x, struct presented *presented, bool *any)
 {
     const struct request_head *head = x->head;
-    struct slice found[3];
+    struct presented found[3] = {
+        {{0}, false}
+    };
     unsigned count = 0;
-    *presented = head->authorization.ptr || head->x_api_key.ptr || head->api_key.ptr;
-    if (head->authorization.ptr && bearer(head->authorization, &found[count++]) != OK)
+    *any = head->authorization.ptr || head->x_api_key.ptr || head->api_key.ptr;
+    if (head->authorization.ptr &&
+        read_authorization(exchange_settings(x), head->authorization, &found[count++]) != OK)
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     if (head->x_api_key.ptr)
-        found[count++] = head->x_api_key;
+        found[count++].text = head->x_api_key;
     if (head->api_key.ptr)
-        found[count++] = head->api_key;
+        found[count++].text = head->api_key;
     for (unsigned i = 1; i < count; i++)
-        if (!slice_equal(found[0], found[i]))
+        if (found[0].basic || !slice_equal(found[0].text, found[i].text))
             return refuse(x, REFUSE_AMBIGUOUS_CREDENTIALS);
     if (count)
-        *credential = found[0];
+        *presented = found[0];
     return PASS;
 }
 
@@ -69,6 +87,24 @@ static enum verdict know(struct exchange *x, struct principal principal)
 static enum verdict refuse_for(struct exchange *x, enum err err)
 {
     return refuse(x, err == ERR_MEMORY ? REFUSE_OVERLOADED : REFUSE_BAD_CREDENTIAL);
+}
+
+/* Too many passwords were tried. */
+static enum verdict refuse_try(struct exchange *x, uint64_t retry_in_us)
+{
+    x->retry_after_s = (retry_in_us + SECOND_US - 1) / SECOND_US;
+    return refuse(x, REFUSE_LOGIN_RATE);
+}
+
+/* --- keys and tokens ----------------------------------------------------------------------------
+ */
+
+/* In constant time. */
+static bool is_shared_key(const struct exchange *x, struct slice text)
+{
+    const struct settings *settings = exchange_settings(x);
+    return !secret_empty(&settings->security.api_key) && settings->security.api_key_enabled &&
+           secret_equal(&settings->security.api_key, text);
 }
 
 /* All who call with the shared key are one caller to the limits. */
@@ -149,29 +185,107 @@ static enum verdict by_token(struct exchange *x, struct slice credential)
 /* A key, whichever field it came in; or, being a token, a session. */
 static enum verdict by_text(struct exchange *x, struct slice credential)
 {
-    const struct settings *settings = exchange_settings(x);
-    const struct secret *shared = &settings->security.api_key;
-    if (!secret_empty(shared) && settings->security.api_key_enabled &&
-        secret_equal(shared, credential))
+    if (is_shared_key(x, credential))
         return by_shared_key(x);
     return token_shaped(credential) ? by_token(x, credential) : by_key(x, credential);
+}
+
+/* --- names and passwords ------------------------------------------------------------------------
+ */
+
+/* Takes the reference over. */
+static enum verdict by_credential(struct exchange *x, struct credential *credential)
+{
+    return know(x, (struct principal){.permissions = credential_permissions(credential),
+                                      .credential = credential,
+                                      .rate_hash = credential->rate_hash});
+}
+
+/* A password that anybody on the way can read is worth a word to the operator: one. */
+static void warn_of_plain_http(struct exchange *x)
+{
+    struct shared *shared = x->worker->shared;
+    if (x->secure || x->client.family == ADDRESS_UNIX || address_loopback(&x->client) ||
+        atomic_load_explicit(&shared->warned_of_plain_http, memory_order_relaxed) ||
+        atomic_exchange(&shared->warned_of_plain_http, true))
+        return;
+    log_warning(
+        "passwords come over plain HTTP, where everybody on the way can read them: use TLS, "
+        "and security.tls_required so that nothing else is taken");
+}
+
+/* What is remembered is good at once. Else, when this address may still try that name, it is
+ * verified while the exchange waits. */
+static enum verdict by_password(struct exchange *x, const struct basic *basic)
+{
+    struct shared *shared = x->worker->shared;
+    uint8_t digest[SHA256_BYTES];
+    warn_of_plain_http(x);
+    enum err err = credentials_digest(shared->credentials, basic, digest);
+    if (err)
+        return refuse_for(x, err);
+    struct credential *known = credentials_find(shared->credentials, digest, NULL);
+    if (known)
+        return by_credential(x, known);
+    struct rate_verdict verdict =
+        login_peek(shared->rates, x->client_hash, basic->name, x->worker->loop.now_us);
+    return verdict.admitted ? verification_begin(x, digest, basic)
+                            : refuse_try(x, verdict.retry_in_us);
+}
+
+/* A key may come as the password of any name: some clients know no other way. */
+static enum verdict by_basic(struct exchange *x, struct slice encoded)
+{
+    char memory[BASIC_BYTES_MAX];
+    struct basic basic;
+    enum verdict verdict;
+    if (basic_parse(encoded, memory, &basic) != OK)
+        verdict = refuse(x, REFUSE_BAD_CREDENTIAL);
+    else if (is_shared_key(x, basic.password) || api_key_shaped(basic.password))
+        verdict = by_text(x, basic.password);
+    else
+        verdict = by_password(x, &basic);
+    explicit_bzero(memory, sizeof memory);
+    return verdict;
+}
+
+/* What the exchange waited for is there. It may be good no more: that is looked at once again. */
+static enum verdict after_wait(struct exchange *x)
+{
+    struct verification_wait wait = *x->wait;
+    x->wait = NULL;
+    switch (wait.err) {
+    case OK:
+        if (credential_stands(wait.found, NULL))
+            return by_credential(x, wait.found);
+        credential_unref(wait.found);
+        return refuse(x, REFUSE_BAD_CREDENTIAL);
+    case ERR_LIMIT:
+        return refuse_try(x, wait.retry_in_us);
+    case ERR_CLOSED:
+        return refuse(x, REFUSE_SHUTTING_DOWN);
+    default:
+        return refuse_for(x, wait.err);
+    }
 }
 
 enum verdict check_identity(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
-    struct slice credential = {0};
-    bool presented, open = x->native && x->native->open;
+    struct presented presented = {{0}, false};
+    bool any, open = x->native && x->native->open;
+    if (x->wait)
+        return after_wait(x);
     if (open && !x->native->names_caller)
         return PASS;
     /* It would stand in every log on the way. */
     if (query_holds_key(x->head->query, &settings->security.api_key))
         return refuse(x, REFUSE_KEY_IN_URL);
-    if (find_credential(x, &credential, &presented) == REFUSE)
+    if (find_credential(x, &presented, &any) == REFUSE)
         return REFUSE;
-    if (!presented && open)
+    if (!any && open)
         return PASS;
-    if (!presented) {
+    if (!any) {
         if (!settings->security.auth_enabled)
             return know(x, (struct principal){.permissions = PLAIN_USE});
         if (x->native && x->native->admits && x->native->admits(x))
@@ -182,5 +296,5 @@ enum verdict check_identity(struct exchange *x)
      */
     if (open && charge_address(x) == REFUSE)
         return REFUSE;
-    return by_text(x, credential);
+    return presented.basic ? by_basic(x, presented.text) : by_text(x, presented.text);
 }

@@ -434,6 +434,8 @@ struct slice exchange_user(const struct exchange *x)
         return slice_of(x->principal.key->name);
     if (x->principal.session)
         return slice_of(x->principal.session->account->name);
+    if (x->principal.credential)
+        return slice_of(x->principal.credential->name);
     if (x->principal.shared)
         return SLICE("shared");
     return slice_of(x->principal.known ? "anonymous" : "");
@@ -523,6 +525,7 @@ void exchange_end(struct exchange *x)
         caps_give(worker->shared->caps, CAP_REQUESTS, x->client_hash);
     api_key_unref(x->principal.key);
     session_unref(x->principal.session);
+    credential_unref(x->principal.credential);
     release_scan(x);
     body_release(&x->body, &worker->request_blocks);
     events_finish(&x->events);

@@ -9,6 +9,7 @@
 #include "gateway/answer.h"
 #include "gateway/upstream_request.h"
 #include "gateway/worker.h"
+#include "identity/credentials.h"
 #include "proto/chunked.h"
 #include "proto/events.h"
 #include "record/refusal.h"
@@ -49,11 +50,12 @@ struct body_scan {
 /* Who is calling, once check_identity knows. */
 struct principal {
     permissions permissions;
-    struct api_key *key;     /* a reference; NULL: not by key */
-    struct session *session; /* a reference; NULL: not by token */
-    bool shared;             /* by security.api_key, which nobody in particular has */
-    uint64_t rate_hash;      /* its identity in the rate table; 0: it has none of its own */
-    bool known;              /* identity was established */
+    struct api_key *key;           /* a reference; NULL: not by key */
+    struct session *session;       /* a reference; NULL: not by token */
+    struct credential *credential; /* a reference; NULL: not by name and password */
+    bool shared;                   /* by security.api_key, which nobody in particular has */
+    uint64_t rate_hash;            /* its identity in the rate table; 0: it has none of its own */
+    bool known;                    /* identity was established */
 };
 
 enum answer_state { ANSWER_NOT_BEGUN, ANSWER_BEGUN, ANSWER_COMPLETE, ANSWER_BROKEN };
@@ -83,9 +85,10 @@ struct exchange {
     uint64_t retry_after_s;
     const struct native_route *native;
     const struct endpoint *endpoint;
-    unsigned path_methods;  /* bits of what the path has, for Allow */
-    struct slice path_rest; /* behind a prefix route */
-    const char *handler;    /* bounded label */
+    unsigned path_methods;          /* bits of what the path has, for Allow */
+    struct slice path_rest;         /* behind a prefix route */
+    const char *handler;            /* bounded label */
+    struct verification_wait *wait; /* check_identity's; in the arena */
     struct principal principal;
     struct rate_verdict shown; /* the limit with the least remaining share */
     bool has_shown, in_flight_counted, address_charged;
@@ -116,8 +119,9 @@ struct exchange {
     uint64_t body_bytes_sent;
     struct events events; /* watches a stream's framing */
     void *native_state;   /* a native handler's own, in the arena */
-    void (*native_cancel)(
-        struct exchange *x); /* the client is gone: stop what was begun; or NULL */
+    /* The client is gone: stop what was begun, be it a native handler's or what check_identity
+     * waits for; or NULL. */
+    void (*native_cancel)(struct exchange *x);
 
     char memory[4096]; /* the arena's first piece */
 };

@@ -225,7 +225,9 @@ static enum err make_shared(struct gateway *gateway, const struct gateway_parts 
     shared->answers.max_bytes = parts->settings->server.max_body_memory_bytes;
     shared->rates = rate_table_create(RATE_CELLS);
     shared->caps = caps_create();
-    if (!shared->rates || !shared->caps)
+    gateway->self = gateway;
+    shared->credentials = credentials_create(gateway_grace, &gateway->self);
+    if (!shared->rates || !shared->caps || !shared->credentials)
         return ERR_MEMORY;
     return jobs_create(&shared->jobs);
 }
@@ -330,6 +332,7 @@ void gateway_destroy(struct gateway *gateway)
         close(gateway->memory_fd);
     certificates_finish(gateway);
     snapshot_unref(gateway->snapshot);
+    credentials_destroy(gateway->shared.credentials);
     rate_table_destroy(gateway->shared.rates);
     caps_destroy(gateway->shared.caps);
     free(gateway->kinds);

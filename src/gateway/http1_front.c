@@ -199,6 +199,8 @@ static void want_body(struct exchange *x)
         connection_keep(c, SLICE("HTTP/1.1 100 Continue\r\n\r\n"));
         connection_flush(c);
     }
+    if (!c->in_turn && !c->closed) /* the exchange waited: nobody else goes on to read */
+        connection_defer(c);
 }
 
 static bool blocked(const struct exchange *x)

@@ -9,6 +9,7 @@
 
 struct gateway {
     struct shared shared;
+    struct gateway *self; /* for gateway_grace */
     const struct config_arguments *arguments;
     struct snapshot *snapshot;
     struct listener **listeners;

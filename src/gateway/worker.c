@@ -148,6 +148,7 @@ enum err worker_create(struct shared *shared, unsigned number, struct snapshot *
     list_init(&made->waiting_connections);
     list_init(&made->upstream_pools);
     list_init(&made->demo_peers);
+    list_init(&made->verifications);
     list_init(&made->graves);
     task_init(&made->bury, bury);
     block_pool_init(&made->request_blocks, &shared->request_bodies);

@@ -22,6 +22,7 @@
 struct exchange;
 struct native_route;
 struct desk;
+struct credentials;
 
 enum { WORKERS_MAX = 64 };
 
@@ -30,7 +31,8 @@ enum { WORKERS_MAX = 64 };
 struct shared {
     struct keyring *keyring;
     struct accounts *accounts;
-    struct desk *desk; /* api/'s own: what its errands work with */
+    struct credentials *credentials; /* remembered ones; the gateway's own */
+    struct desk *desk;               /* api/'s own: what its errands work with */
     struct rate_table *rates;
     struct caps *caps;
     struct recorder *recorder;
@@ -45,6 +47,7 @@ struct shared {
     uint64_t connections_max; /* server.max_connections, as far as there are descriptors */
     atomic_uint connections;  /* open ones, all workers together */
     atomic_uint exchanges;
+    atomic_bool warned_of_plain_http;
     atomic_bool left; /* the data folder is another process's: no request passes any more */
 };
 
@@ -88,6 +91,7 @@ struct worker {
     struct list waiting_connections; /* those that serve nobody now, the oldest first */
     struct list upstream_pools;
     struct list demo_peers;
+    struct list verifications; /* of credentials; under way */
     struct list graves;
     struct task bury;
     struct timer tidy;

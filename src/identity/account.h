@@ -26,7 +26,9 @@ enum {
 struct account {
     atomic_uint references;
     _Atomic enum role role;
-    atomic_bool closed; /* disabled or deleted: opens nothing */
+    atomic_bool closed;        /* disabled or deleted: opens nothing */
+    atomic_uint passwords_set; /* how often, in this process: tells whether it was meanwhile;
+                                  changed with the accounts' lock held */
     char name[ACCOUNT_NAME_MAX + 1];
     uint64_t number; /* the store's, which it has before anybody sees a session of it */
     uint64_t created_epoch_s;
@@ -35,8 +37,7 @@ struct account {
     /* From here on the accounts' lock is needed. */
     char password[PASSWORD_STORED_SIZE];
     uint64_t password_epoch_s, last_login_epoch_s;
-    unsigned passwords_set; /* how often, in this process: tells whether it was meanwhile */
-    struct list sessions;   /* live ones, the oldest first */
+    struct list sessions; /* live ones, the oldest first */
     unsigned session_count;
 };
 
@@ -59,6 +60,9 @@ struct session *session_find(const struct accounts *accounts, struct slice id,
                              uint64_t now_epoch_s);
 /* Does it still? For whoever waited. */
 bool session_stands(const struct session *session, uint64_t now_epoch_s);
+/* Is it open, and its password still the one that was verified when `passwords_set` was that?
+ * Lock-free; any thread that holds a reference. */
+bool account_stands(const struct account *account, unsigned passwords_set);
 void session_ref(struct session *session);
 void session_unref(struct session *session);
 void account_ref(struct account *account);

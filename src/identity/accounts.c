@@ -26,6 +26,12 @@ void account_unref(struct account *account)
     free(account);
 }
 
+bool account_stands(const struct account *account, unsigned passwords_set)
+{
+    return !atomic_load_explicit(&account->closed, memory_order_acquire) &&
+           atomic_load_explicit(&account->passwords_set, memory_order_acquire) == passwords_set;
+}
+
 static bool is_closed(const struct account *account)
 {
     return atomic_load_explicit(&account->closed, memory_order_acquire);
@@ -196,6 +202,14 @@ enum err accounts_load(struct accounts *accounts, struct store *store, uint64_t 
     return err;
 }
 
+bool accounts_empty(struct accounts *accounts)
+{
+    pthread_mutex_lock(&accounts->lock);
+    bool empty = accounts->by_name.count == 0;
+    pthread_mutex_unlock(&accounts->lock);
+    return empty;
+}
+
 /* --- who may administer -------------------------------------------------------------------------
  */
 
@@ -269,7 +283,8 @@ static void take_over(struct account *account, const struct account_change *chan
         memset(account->password, 0, sizeof account->password);
         memcpy(account->password, row->password.ptr, row->password.len);
         account->password_epoch_s = row->password_epoch_s;
-        account->passwords_set++;
+        /* Last: who sees the new number finds the new password. */
+        atomic_fetch_add_explicit(&account->passwords_set, 1, memory_order_release);
     }
     if (change->sets_role)
         atomic_store_explicit(&account->role, change->role, memory_order_relaxed);

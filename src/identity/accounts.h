@@ -16,6 +16,7 @@ void accounts_destroy(struct accounts *accounts);
 enum err accounts_load(struct accounts *accounts, struct store *store,
                        uint64_t now_epoch_s) MUST_CHECK;
 
+bool accounts_empty(struct accounts *accounts);
 bool accounts_have_admin(struct accounts *accounts);
 /* What is wrong with a name ("must be ..."), or NULL. */
 const char *account_name_fault(struct slice name);
@@ -71,9 +72,10 @@ enum err accounts_sign_in(struct accounts *accounts, struct store *store, struct
                           struct slice plain, uint64_t now_epoch_s, uint64_t lifetime_s,
                           struct secret *refresh, struct session **session) MUST_CHECK;
 /* Is this the account's password? Without a session: for Basic. On OK the caller gets a reference
- * of the account. ERR_DENIED, ERR_MEMORY. */
+ * of the account, and the number that account_stands is asked with. As slow as a password is, also
+ * for a name that nobody has. ERR_DENIED, ERR_MEMORY. */
 enum err accounts_verify(struct accounts *accounts, struct slice name, struct slice plain,
-                         struct account **account) MUST_CHECK;
+                         struct account **account, unsigned *passwords_set) MUST_CHECK;
 /* The next refresh token for a presented one. Whenever `*session` is set the caller has a reference
  * of it. ERR_EXISTS: it was used before, and the whole session has been ended; ERR_DENIED: it opens
  * nothing; ERR_STORE: nothing changed; ERR_MEMORY. */

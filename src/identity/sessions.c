@@ -160,7 +160,7 @@ static void begin_proof(struct accounts *accounts, struct slice name, struct pro
     if (account) {
         account_ref(account);
         proof->account = account;
-        proof->passwords_set = account->passwords_set;
+        proof->passwords_set = atomic_load_explicit(&account->passwords_set, memory_order_acquire);
         memcpy(proof->stored, account->password, sizeof proof->stored);
     }
     pthread_mutex_unlock(&accounts->lock);
@@ -175,25 +175,22 @@ static enum err prove(const struct proof *proof, struct slice plain)
     return err == OK || err == ERR_MEMORY ? err : ERR_DENIED;
 }
 
-/* Does what was proved still hold? With the lock held. */
+/* Does what was proved still hold? With the lock held, when something is to be done upon it. */
 static bool still_holds(const struct proof *proof)
 {
-    return !atomic_load_explicit(&proof->account->closed, memory_order_acquire) &&
-           proof->account->passwords_set == proof->passwords_set;
+    return account_stands(proof->account, proof->passwords_set);
 }
 
 enum err accounts_verify(struct accounts *accounts, struct slice name, struct slice plain,
-                         struct account **account)
+                         struct account **account, unsigned *passwords_set)
 {
     AUTO(proof) proof = {0};
     begin_proof(accounts, name, &proof);
     TRY(prove(&proof, plain));
-    pthread_mutex_lock(&accounts->lock);
-    bool holds = still_holds(&proof);
-    pthread_mutex_unlock(&accounts->lock);
-    if (!holds)
+    if (!still_holds(&proof))
         return ERR_DENIED;
     *account = proof.account;
+    *passwords_set = proof.passwords_set;
     proof.account = NULL;
     return OK;
 }

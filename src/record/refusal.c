@@ -125,6 +125,10 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "This key may not be used from this address. Ask the operator to add it to the key's "
         "ip_ranges, or for another key.",
         "key_address", .audit = AUDIT_DENIED},
+    [REFUSE_LOGIN_BUSY] = {503, "SERVICE_UNAVAILABLE", OVERLOADED,
+        "Too many are signing in at this moment. Wait as many seconds as Retry-After says, then "
+        "try again.",
+        "login_busy"},
 
     [REFUSE_PERMISSION] = {403, "PERMISSION_DENIED", PERMISSION,
         "The credential is valid but lacks the permission for this. Ask the operator for a key "

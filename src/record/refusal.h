@@ -40,6 +40,7 @@ enum refusal {
     REFUSE_BAD_LOGIN,             /* 401 name, password or refresh token */
     REFUSE_LOGIN_RATE,            /* 429 */
     REFUSE_KEY_ADDRESS,           /* 403 the key is good, but not from there */
+    REFUSE_LOGIN_BUSY,            /* 503 the lane for passwords is full */
     /* right */
     REFUSE_PERMISSION,   /* 403 */
     REFUSE_ENDPOINT,     /* 403 a path that is not on the allow-list */

@@ -1,4 +1,4 @@
-/* Hexadecimal, base64url, base62 and the CRC-32 of a key's checksum. */
+/* Hexadecimal, base64, base64url, base62 and the CRC-32 of a key's checksum. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -113,6 +113,41 @@ static void only_canonical_base64url_is_read(void **state)
     assert_int_equal(base64url_parse(SLICE("Zg\0\0"), out, sizeof out, &size), ERR_SYNTAX);
 }
 
+/* RFC 4648, section 10, and the two digits that base64url has not. */
+static void base64_is_read_with_its_padding(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        struct slice bytes;
+    } good[] = {
+        {"",         SLICE("")                    },
+        {"Zg==",     SLICE("f")                   },
+        {"Zm8=",     SLICE("fo")                  },
+        {"Zm9v",     SLICE("foo")                 },
+        {"Zm9vYg==", SLICE("foob")                },
+        {"Zm9vYmE=", SLICE("fooba")               },
+        {"A+z/4ME=", SLICE("\x03\xec\xff\xe0\xc1")},
+        {"+//+",     SLICE("\xfb\xff\xfe")        },
+    };
+    unsigned char out[16];
+    size_t size;
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        struct slice text = slice_of(good[i].text), bytes = good[i].bytes;
+        assert_int_equal(base64_parse(text, out, bytes.len, &size), OK);
+        assert_true(slice_equal(slice_make((char *)out, size), bytes));
+        if (bytes.len)
+            assert_int_equal(base64_parse(text, out, bytes.len - 1, &size), ERR_LIMIT);
+    }
+    static const char *const wrong[] = {
+        "Zg",       "Zg=",  "Zm8",   "Zm8==", "Zm9v=", "Zm9v==", "Zm9v====",  "====",
+        "===",      "=",    "Z===",  "Zh==",  "Zm9=",  "Z=m9",   "Zg==Zg==",  "-__-",
+        "A-z_4ME=", " Zg=", "Zg=\n", "Zm9\n", "Zm 8",  "Zm9.",   "Zm\xc3\xa9"};
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_int_equal(base64_parse(slice_of(wrong[i]), out, sizeof out, &size), ERR_SYNTAX);
+    assert_int_equal(base64_parse(SLICE("Zg\0="), out, sizeof out, &size), ERR_SYNTAX);
+}
+
 static void crc_has_its_check_value(void **state)
 {
     (void)state;
@@ -193,6 +228,7 @@ int main(void)
         cmocka_unit_test(base64url_there_and_back),
         cmocka_unit_test(base64url_has_one_form),
         cmocka_unit_test(only_canonical_base64url_is_read),
+        cmocka_unit_test(base64_is_read_with_its_padding),
         cmocka_unit_test(crc_has_its_check_value),
         cmocka_unit_test(numbers_are_printed_in_base62),
         cmocka_unit_test(base62_is_letters_and_digits),
