@@ -3,13 +3,11 @@
  * by the next look. */
 #include "gateway/certificates.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
+#include "config/file_stamp.h"
 #include "gateway/supervisor.h"
 
 enum {
@@ -21,33 +19,13 @@ enum {
 /* --- reading, on a job's thread -----------------------------------------------------------------
  */
 
-/* What changes about a file when its content may have: a new file in its place, or its change time,
- * which unlike the modification time nobody sets back, and which chmod moves too. */
-static uint64_t stamp_file(uint64_t stamp, const char *path)
-{
-    struct stat status;
-    struct {
-        uint64_t before, device, inode, size, change_s, change_ns;
-    } facts = {.before = stamp};
-    if (stat(path, &status) == 0) {
-        facts.device = status.st_dev;
-        facts.inode = status.st_ino;
-        facts.size = (uint64_t)status.st_size;
-        facts.change_s = (uint64_t)status.st_ctim.tv_sec;
-        facts.change_ns = (uint64_t)status.st_ctim.tv_nsec;
-    } else {
-        facts.size = UINT64_MAX - (unsigned)errno;
-    }
-    return hash_bytes(slice_make((const char *)&facts, sizeof facts));
-}
-
 static uint64_t stamp_all(const struct settings *settings)
 {
     const struct text_list *certificates = &settings->server.tls_certificates;
     const struct text_list *keys = &settings->server.tls_keys;
     uint64_t stamp = 0;
     for (unsigned i = 0; i < certificates->count; i++)
-        stamp = stamp_file(stamp_file(stamp, certificates->items[i]), keys->items[i]);
+        stamp = file_stamp(file_stamp(stamp, certificates->items[i]), keys->items[i]);
     return stamp;
 }
 

@@ -224,7 +224,7 @@ static enum verdict by_password(struct exchange *x, const struct basic *basic)
     enum err err = credentials_digest(shared->credentials, basic, digest);
     if (err)
         return refuse_for(x, err);
-    struct credential *known = credentials_find(shared->credentials, digest, NULL);
+    struct credential *known = credentials_find(shared->credentials, digest, x->worker->htpasswd);
     if (known)
         return by_credential(x, known);
     struct rate_verdict verdict =
@@ -256,7 +256,7 @@ static enum verdict after_wait(struct exchange *x)
     x->wait = NULL;
     switch (wait.err) {
     case OK:
-        if (credential_stands(wait.found, NULL))
+        if (credential_stands(wait.found, x->worker->htpasswd))
             return by_credential(x, wait.found);
         credential_unref(wait.found);
         return refuse(x, REFUSE_BAD_CREDENTIAL);

@@ -237,7 +237,7 @@ static enum err make_all(struct gateway *gateway, const struct gateway_parts *pa
 {
     struct settings *settings = parts->settings;
     TRY(loop_init(&gateway->loop));
-    TRY(loop_reserve_timers(&gateway->loop, 5));
+    TRY(loop_reserve_timers(&gateway->loop, 6));
     gateway->chore_timer.on_time = on_chore_time;
     gateway->chore = parts->chore;
     gateway->reopen = parts->reopen;
@@ -260,6 +260,7 @@ static enum err make_all(struct gateway *gateway, const struct gateway_parts *pa
         TRY(worker_create(&gateway->shared, gateway->worker_count, gateway->snapshot,
                           &gateway->workers[gateway->worker_count]));
     certificates_hand_out(gateway);
+    TRY(htpasswd_load(gateway, faults));
     return watch_signals(gateway);
 }
 
@@ -297,6 +298,7 @@ enum err gateway_start(struct gateway *gateway)
     gateway_plan_probe(gateway);
     gateway_watch_memory(gateway);
     certificates_watch(gateway);
+    htpasswd_watch(gateway);
     timer_arm(&gateway->loop, &gateway->chore_timer, gateway->loop.now_us + CHORE_EVERY_US);
     return OK;
 }
@@ -331,6 +333,7 @@ void gateway_destroy(struct gateway *gateway)
     if (gateway->memory_fd >= 0)
         close(gateway->memory_fd);
     certificates_finish(gateway);
+    htpasswd_watch_finish(gateway);
     snapshot_unref(gateway->snapshot);
     credentials_destroy(gateway->shared.credentials);
     rate_table_destroy(gateway->shared.rates);

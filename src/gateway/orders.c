@@ -5,6 +5,7 @@
 
 #include "gateway/connection.h"
 #include "gateway/supervisor.h"
+#include "identity/htpasswd.h"
 
 struct order {
     struct message message;
@@ -13,6 +14,7 @@ struct order {
     void (*act)(struct order *order);
     struct snapshot_use *use;
     struct tls_server *tls;
+    struct htpasswd *htpasswd;
     struct grace *grace;
 };
 
@@ -73,6 +75,11 @@ static void act_switch(struct order *order)
 static void act_tls(struct order *order)
 {
     worker_switch_tls(order->worker, order->tls);
+}
+
+static void act_htpasswd(struct order *order)
+{
+    worker_switch_htpasswd(order->worker, order->htpasswd);
 }
 
 struct grace {
@@ -161,4 +168,18 @@ enum err gateway_use_tls(struct gateway *gateway, struct tls_server *const *serv
     for (unsigned i = 0; i < gateway->started_count; i++)
         what[i] = (struct order){.act = act_tls, .tls = servers[i]};
     return tell_each(gateway, what);
+}
+
+enum err gateway_use_htpasswd(struct gateway *gateway, struct htpasswd *table)
+{
+    struct order what[WORKERS_MAX];
+    for (unsigned i = 0; i < gateway->started_count; i++) {
+        what[i] = (struct order){.act = act_htpasswd, .htpasswd = table};
+        if (table)
+            htpasswd_ref(table);
+    }
+    enum err err = tell_each(gateway, what);
+    for (unsigned i = 0; err && i < gateway->started_count; i++)
+        htpasswd_unref(table);
+    return err;
 }

@@ -5,6 +5,7 @@
 
 #include "gateway/certificates.h"
 #include "gateway/gateway.h"
+#include "gateway/htpasswd_watch.h"
 #include "gateway/listener.h"
 
 struct gateway {
@@ -20,6 +21,7 @@ struct gateway {
     struct loop loop;
     struct watch signals;
     struct certificates certificates;
+    struct htpasswd_watch htpasswd;
     struct timer drain_timer, probe_timer, chore_timer, memory_timer;
     int memory_fd;        /* where the kernel says what is resident; -1: nowhere */
     int64_t unused_bytes; /* resident and not in use when memory was last given back */
@@ -48,6 +50,10 @@ enum err gateway_use_snapshot(struct gateway *gateway, struct snapshot *snapshot
 /* Every started worker gets its own of `servers`, or none does (ERR_MEMORY). Takes them over on OK.
  */
 enum err gateway_use_tls(struct gateway *gateway, struct tls_server *const *servers) MUST_CHECK;
+
+/* Every started worker gets a reference of `table`, which may be NULL, or none does (ERR_MEMORY).
+ */
+enum err gateway_use_htpasswd(struct gateway *gateway, struct htpasswd *table) MUST_CHECK;
 
 /* memory.c: gives back to the system what a burst left behind, for as long as the loop runs. */
 void gateway_watch_memory(struct gateway *gateway);

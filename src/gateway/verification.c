@@ -123,6 +123,9 @@ static struct verification *create(struct exchange *x, const uint8_t digest[SHA2
     memcpy(v->digest, digest, SHA256_BYTES);
     v->job = (struct job){.run = run, .done = done, .home = &x->worker->loop};
     v->worker = x->worker;
+    v->file = x->worker->htpasswd;
+    if (v->file)
+        htpasswd_ref(v->file);
     v->from = x->client_hash;
     v->err = ERR_CLOSED; /* when the pool ends before it is run */
     list_init(&v->link);

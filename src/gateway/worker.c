@@ -8,6 +8,7 @@
 #include "gateway/exchange.h"
 #include "gateway/http2_stream.h"
 #include "gateway/upstream_request.h"
+#include "identity/htpasswd.h"
 
 /* How many free objects of each kind a worker keeps for the next request. */
 enum { OBJECTS_KEPT = 256, TIDY_EVERY_US = 2 * SECOND_US, TIDY_AGAIN_US = 5000 };
@@ -121,6 +122,12 @@ void worker_switch_tls(struct worker *worker, struct tls_server *tls)
     worker->tls = tls;
 }
 
+void worker_switch_htpasswd(struct worker *worker, struct htpasswd *table)
+{
+    htpasswd_unref(worker->htpasswd);
+    worker->htpasswd = table;
+}
+
 struct slice worker_date(struct worker *worker)
 {
     uint64_t wall_us = clock_wall_us();
@@ -205,6 +212,7 @@ void worker_destroy(struct worker *worker)
     loop_finish(&worker->loop);
     snapshot_use_drop(worker->use);
     tls_server_unref(worker->tls);
+    htpasswd_unref(worker->htpasswd);
     block_pool_finish(&worker->request_blocks);
     block_pool_finish(&worker->answer_blocks);
     pool_finish(&worker->connections);

@@ -2,14 +2,16 @@
 somebody guesses."""
 
 import base64
+import hashlib
 import json
 import signal
+import subprocess
 import threading
 import time
 
 from tools.case import UPSTREAM_KEY, WireCase, rows
 from tools.client import chat, request
-from tools.gateway import CALLER
+from tools.gateway import CALLER, Gateway, environment
 from tools.http2 import Http2Client
 from tools.upstream import wait_until
 
@@ -27,6 +29,16 @@ def encoded(name, password):
 
 def basic(name, password):
     return ("Authorization", "Basic " + encoded(name, password))
+
+
+def sha1(password):
+    """A weak form, and a quick one."""
+    return "{SHA}" + base64.b64encode(hashlib.sha1(password.encode()).digest()).decode()
+
+
+def openssl(form, password):
+    return subprocess.run(["openssl", "passwd", form, "-stdin"], input=password, capture_output=True, text=True,
+                          check=True).stdout.strip()
 
 
 def challenges(response):
@@ -353,6 +365,152 @@ class UnderAttack(BasicCase):
             self.gateway.write_config()
             self.gateway.signal(signal.SIGHUP)
             wait_until(lambda: self.get("/nowhere", [far]).get("x-ratelimit-limit") == "100000", "the old limit")
+
+
+class FileGateway(Gateway):
+    """Has an htpasswd file beside its configuration."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.names = self.folder / ".htpasswd"
+        self.write(carol=sha1(PASSWORD), dave=openssl("-apr1", PASSWORD), erin=openssl("-5", PASSWORD))
+
+    def write(self, *lines, **entries):
+        """In one step; returns when it was taken up."""
+        new = self.folder / ".htpasswd.new"
+        new.write_text("".join(line + "\n" for line in lines)
+                       + "".join(f"{name}:{stored}\n" for name, stored in entries.items()))
+        heard = self.heard().count("was read anew: ")
+        new.replace(self.names)
+        if self.process:
+            wait_until(lambda: self.heard().count("was read anew: ") > heard, "the file's new content")
+
+    def heard(self):
+        log = self.folder / "app.log"
+        return "\n".join(self.said) + (log.read_text() if log.exists() else "")
+
+
+class FileCase(BasicCase):
+    """The file alone turns Basic on (003)."""
+    gateway_class = FileGateway
+    sections = {"security": {"htpasswd_file": ".htpasswd"}}
+
+    @classmethod
+    def set_up(cls):
+        super().set_up()
+        cls.keep_secret("carol", PASSWORD)
+
+    def tearDown(self):
+        self.gateway.write(carol=sha1(PASSWORD), dave=openssl("-apr1", PASSWORD), erin=openssl("-5", PASSWORD))
+
+    def status(self, name, password=PASSWORD):
+        return self.models(name, password).status
+
+
+class HtpasswdFile(FileCase):
+    def test_its_names_may_use_models_and_nothing_else(self):
+        for name in ("carol", "dave", "erin"):
+            response = self.post("/v1/chat/completions", chat(stream=True), [basic(name, PASSWORD)])
+            self.assertEqual(response.status, 200, response)
+            self.assertEqual(self.gateway.logged(response)["user"], name)
+            self.assert_refused(self.get("/metrics", [basic(name, PASSWORD)]), 403)
+        self.assert_refused(self.models("erin", PASSWORD + "x"), 401)
+        self.assertEqual(self.status("alice"), 200)  # users are taken beside it
+        self.assertEqual(self.get(MODELS, key=self.key).status, 200)
+
+    def test_it_is_taken_up_while_it_runs(self):
+        self.assertEqual(self.status("carol"), 200)
+        self.gateway.write(carol=sha1(SECOND), frank=sha1(PASSWORD), dave=openssl("-apr1", PASSWORD))
+        self.assertEqual((self.status("carol"), self.status("carol", SECOND)), (401, 200))
+        self.assertEqual((self.status("frank"), self.status("dave")), (200, 200))
+        self.gateway.write(frank=sha1(PASSWORD))
+        self.assertEqual((self.status("carol", SECOND), self.status("dave"), self.status("frank")), (401, 401, 200))
+
+    def test_a_bad_line_is_named_and_drops_nothing_else(self):
+        secret = "not-a-hash-but-a-password-9Qx"
+        self.gateway.secrets.append(secret)
+        self.gateway.write("# people", f"mallory:{secret}", "no colon", f"carol:{sha1(PASSWORD)}", f"carol:{sha1(SECOND)}",
+                           gina=sha1(PASSWORD))
+        heard = self.gateway.heard()
+        self.assertIn(".htpasswd:2: ", heard)
+        self.assertIn(".htpasswd:3: ", heard)
+        self.assertIn(".htpasswd:5: warning: the same name as in line 4", heard)
+        self.assertIn("in a weak form", heard)
+        self.assertIn(".htpasswd:3: ", self.gateway.command("check").stderr)
+        self.assertEqual((self.status("carol"), self.status("gina")), (200, 200))
+        self.assertEqual((self.status("mallory", secret), self.status("carol", SECOND)), (401, 401))
+
+    def test_a_file_that_vanishes_keeps_its_names_in(self):
+        self.assertEqual(self.status("carol"), 200)
+        self.gateway.names.unlink()
+        wait_until(lambda: "what it said before stays in use" in self.gateway.heard(), "a complaint")
+        self.assertEqual((self.status("carol"), self.status("dave")), (200, 200))
+        self.gateway.write(dave=sha1(PASSWORD))
+        self.assertEqual((self.status("carol"), self.status("dave")), (401, 200))
+
+    def test_an_entry_does_not_open_a_closed_account(self):
+        self.add_user("hugo")
+        self.gateway.write(hugo=sha1(PASSWORD))
+        self.change("hugo", disabled=True)
+        self.assertEqual(self.status("hugo"), 401)
+
+    def test_an_entry_removed_while_the_body_comes_opens_nothing(self):
+        self.assertEqual(self.status("carol"), 200)
+        body = json.dumps(chat()).encode()
+        fields = [basic("carol", PASSWORD), ("Content-Length", str(len(body))), ("Expect", "100-continue")]
+        with self.client() as client:
+            client.send(request("POST", "/v1/chat/completions", fields, b""))
+            self.assertEqual(client.read_head().status, 100)
+            self.gateway.write(dave=sha1(PASSWORD))
+            client.send(body)
+            self.assert_refused(client.read(), 401)
+
+    def test_a_reload_reads_it_too_and_may_do_without_it(self):
+        self.assertEqual(self.status("carol"), 200)
+        self.gateway.sections["security"].pop("htpasswd_file")
+        self.gateway.write_config()
+        self.gateway.signal(signal.SIGHUP)
+        try:
+            wait_until(lambda: self.status("carol") == 401, "the file's end")
+            self.assertEqual(challenges(self.get(MODELS)), ["Bearer"])
+        finally:
+            self.gateway.sections["security"]["htpasswd_file"] = ".htpasswd"
+            self.gateway.write_config()
+            self.gateway.signal(signal.SIGHUP)
+            wait_until(lambda: self.status("carol") == 200, "the file again")
+
+
+class SlowFile(FileCase):
+    """bcrypt of the cost that other programs use by default now: a request waits for long."""
+
+    @classmethod
+    def set_up(cls):
+        super().set_up()
+        done = subprocess.run([cls.gateway.binary, "hash-password", "--bcrypt"], input=PASSWORD, env=environment(),
+                              capture_output=True, text=True, check=True, timeout=60)
+        cls.slow = done.stdout.strip()
+
+    def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind(self):
+        self.gateway.write(ines=self.slow)
+        for _ in range(2):
+            with self.client() as client:
+                client.send(request("GET", MODELS, [basic("ines", PASSWORD)]))
+                client.send(request("GET", MODELS, key=self.key))
+        self.assertEqual(self.status("ines"), 200)
+
+    def test_the_file_changes_while_it_waits(self):
+        self.gateway.write(jens=self.slow)
+        with self.client() as client:
+            client.send(request("GET", MODELS, [basic("jens", PASSWORD)]))
+            self.gateway.write(carol=sha1(PASSWORD))
+            self.assertIn(client.read().status, (200, 401))  # whichever came first
+        self.assertEqual(self.status("jens"), 401)
+
+    def test_72_bytes_are_not_all(self):
+        done = subprocess.run([self.gateway.binary, "hash-password", "--bcrypt"], input="a" * 72, env=environment(),
+                              capture_output=True, text=True, check=True, timeout=60)
+        self.gateway.write(kurt=done.stdout.strip())
+        self.assertEqual((self.status("kurt", "a" * 72), self.status("kurt", "a" * 72 + "x")), (200, 401))
 
 
 class TheEnd(BasicCase):
