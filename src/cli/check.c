@@ -8,7 +8,7 @@
 
 #include "config/config.h"
 #include "gateway/certificates.h"
-#include "gateway/htpasswd_watch.h"
+#include "gateway/credential_watch.h"
 
 enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2, WRONG_CONFIGURATION = 78 };
 enum { OUTPUT_BYTES_MAX = 16 * 1024 * 1024 };
@@ -163,7 +163,7 @@ int command_check(int argc, char **argv)
     if (err == OK)
         certificates_check(settings, &faults);
     if (err == OK)
-        htpasswd_check(settings, &faults);
+        credential_files_check(settings, &faults);
     if (faults.errors)
         err = ERR_CONFIG;
     int status = report(&wishes, settings, &faults, err == OK ? DONE : WRONG_CONFIGURATION);

@@ -12,7 +12,7 @@ enum verdict check_admit(struct exchange *x)
     if (session && !session_stands(session, clock_wall_us() / SECOND_US))
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     const struct credential *credential = x->principal.credential;
-    if (credential && !credential_stands(credential, x->worker->htpasswd))
+    if (credential && !credential_stands(credential, x->worker->files, clock_wall_us() / SECOND_US))
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     if (atomic_load_explicit(&x->worker->shared->left, memory_order_acquire))
         return refuse(x, REFUSE_SHUTTING_DOWN);

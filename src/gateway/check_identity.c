@@ -1,8 +1,8 @@
 /* Who is calling. A request carries at most one identity; what is presented is either good or
  * refused, never passed over for something weaker. There is no "empty success": `principal.known`
  * is set in one place, after the keyring, the session or the remembered credential said OK. Keys
- * and tokens are judged at once; a password that is not remembered is verified in a job
- * (verification.c), and the exchange comes back here when that is done. */
+ * and tokens are judged at once; a password, or a key of the file, that is not remembered is
+ * verified in a job (verification.c), and the exchange comes back here when that is done. */
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -89,11 +89,67 @@ static enum verdict refuse_for(struct exchange *x, enum err err)
     return refuse(x, err == ERR_MEMORY ? REFUSE_OVERLOADED : REFUSE_BAD_CREDENTIAL);
 }
 
+static uint64_t now_epoch_s(const struct exchange *x)
+{
+    return x->began_wall_us / SECOND_US;
+}
+
 /* Too many passwords were tried. */
 static enum verdict refuse_try(struct exchange *x, uint64_t retry_in_us)
 {
     x->retry_after_s = (retry_in_us + SECOND_US - 1) / SECOND_US;
     return refuse(x, REFUSE_LOGIN_RATE);
+}
+
+/* --- what is slow to verify ---------------------------------------------------------------------
+ */
+
+/* Takes the reference over. */
+static enum verdict by_credential(struct exchange *x, struct credential *credential)
+{
+    return know(
+        x, (struct principal){.permissions = credential_permissions(credential, x->worker->files),
+                              .credential = credential,
+                              .rate_hash = credential->rate_hash});
+}
+
+/* What is remembered is good at once. Else, when this address may still try that name, it is
+ * verified while the exchange waits. */
+static enum verdict by_claim(struct exchange *x, const struct claim *claim)
+{
+    struct shared *shared = x->worker->shared;
+    uint8_t digest[SHA256_BYTES];
+    enum err err = credentials_digest(shared->credentials, claim, digest);
+    if (err)
+        return refuse_for(x, err);
+    struct credential *known =
+        credentials_find(shared->credentials, digest, x->worker->files, now_epoch_s(x));
+    if (known)
+        return by_credential(x, known);
+    struct rate_verdict verdict =
+        login_peek(shared->rates, x->client_hash, claim->name, x->worker->loop.now_us);
+    return verdict.admitted ? verification_begin(x, digest, claim)
+                            : refuse_try(x, verdict.retry_in_us);
+}
+
+/* What the exchange waited for is there. It may be good no more: that is looked at once again. */
+static enum verdict after_wait(struct exchange *x)
+{
+    struct verification_wait wait = *x->wait;
+    x->wait = NULL;
+    switch (wait.err) {
+    case OK:
+        if (credential_stands(wait.found, x->worker->files, clock_wall_us() / SECOND_US))
+            return by_credential(x, wait.found);
+        credential_unref(wait.found);
+        return refuse(x, REFUSE_BAD_CREDENTIAL);
+    case ERR_LIMIT:
+        return refuse_try(x, wait.retry_in_us);
+    case ERR_CLOSED:
+        return refuse(x, REFUSE_SHUTTING_DOWN);
+    default:
+        return refuse_for(x, wait.err);
+    }
 }
 
 /* --- keys and tokens ----------------------------------------------------------------------------
@@ -115,13 +171,22 @@ static enum verdict by_shared_key(struct exchange *x)
                                       .rate_hash = hash_bytes(SLICE("the shared key"))});
 }
 
+/* One of the file's. All others cost no more than this look at their form. */
+static enum verdict by_file_key(struct exchange *x, struct slice text)
+{
+    struct claim claim;
+    return claim_of_key(x->worker->files, text, &claim) ? by_claim(x, &claim)
+                                                        : refuse(x, REFUSE_BAD_CREDENTIAL);
+}
+
 static enum verdict by_key(struct exchange *x, struct slice credential)
 {
-    if (!exchange_settings(x)->security.api_key_enabled || credential.len > KEY_LEN)
+    if (!exchange_settings(x)->security.api_key_enabled)
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     struct api_key *key;
-    enum err err = keyring_find(x->worker->shared->keyring, credential,
-                                x->began_wall_us / SECOND_US, &key, NULL);
+    enum err err = keyring_find(x->worker->shared->keyring, credential, now_epoch_s(x), &key, NULL);
+    if (err == ERR_DENIED)
+        return by_file_key(x, credential);
     if (err)
         return refuse_for(x, err);
     /* 403, not the 401 of a credential that is wrong: who sent this has the secret, so there is
@@ -193,14 +258,6 @@ static enum verdict by_text(struct exchange *x, struct slice credential)
 /* --- names and passwords ------------------------------------------------------------------------
  */
 
-/* Takes the reference over. */
-static enum verdict by_credential(struct exchange *x, struct credential *credential)
-{
-    return know(x, (struct principal){.permissions = credential_permissions(credential),
-                                      .credential = credential,
-                                      .rate_hash = credential->rate_hash});
-}
-
 /* A password that anybody on the way can read is worth a word to the operator: one. */
 static void warn_of_plain_http(struct exchange *x)
 {
@@ -209,28 +266,15 @@ static void warn_of_plain_http(struct exchange *x)
         atomic_load_explicit(&shared->warned_of_plain_http, memory_order_relaxed) ||
         atomic_exchange(&shared->warned_of_plain_http, true))
         return;
-    log_warning(
-        "passwords come over plain HTTP, where everybody on the way can read them: use TLS, "
-        "and security.tls_required so that nothing else is taken");
+    log_warning("passwords come over plain HTTP, where everybody on the way can read them: use "
+                "TLS, and security.tls_required so that nothing else is taken");
 }
 
-/* What is remembered is good at once. Else, when this address may still try that name, it is
- * verified while the exchange waits. */
 static enum verdict by_password(struct exchange *x, const struct basic *basic)
 {
-    struct shared *shared = x->worker->shared;
-    uint8_t digest[SHA256_BYTES];
+    struct claim claim = claim_of_basic(basic);
     warn_of_plain_http(x);
-    enum err err = credentials_digest(shared->credentials, basic, digest);
-    if (err)
-        return refuse_for(x, err);
-    struct credential *known = credentials_find(shared->credentials, digest, x->worker->htpasswd);
-    if (known)
-        return by_credential(x, known);
-    struct rate_verdict verdict =
-        login_peek(shared->rates, x->client_hash, basic->name, x->worker->loop.now_us);
-    return verdict.admitted ? verification_begin(x, digest, basic)
-                            : refuse_try(x, verdict.retry_in_us);
+    return by_claim(x, &claim);
 }
 
 /* A key may come as the password of any name: some clients know no other way. */
@@ -247,26 +291,6 @@ static enum verdict by_basic(struct exchange *x, struct slice encoded)
         verdict = by_password(x, &basic);
     explicit_bzero(memory, sizeof memory);
     return verdict;
-}
-
-/* What the exchange waited for is there. It may be good no more: that is looked at once again. */
-static enum verdict after_wait(struct exchange *x)
-{
-    struct verification_wait wait = *x->wait;
-    x->wait = NULL;
-    switch (wait.err) {
-    case OK:
-        if (credential_stands(wait.found, x->worker->htpasswd))
-            return by_credential(x, wait.found);
-        credential_unref(wait.found);
-        return refuse(x, REFUSE_BAD_CREDENTIAL);
-    case ERR_LIMIT:
-        return refuse_try(x, wait.retry_in_us);
-    case ERR_CLOSED:
-        return refuse(x, REFUSE_SHUTTING_DOWN);
-    default:
-        return refuse_for(x, wait.err);
-    }
 }
 
 enum verdict check_identity(struct exchange *x)

@@ -441,9 +441,19 @@ struct slice exchange_user(const struct exchange *x)
     return slice_of(x->principal.known ? "anonymous" : "");
 }
 
+/* The store's key, or the file's. */
+static struct slice key_id_of(const struct exchange *x)
+{
+    const struct credential *credential = x->principal.credential;
+    if (credential && credential->home == CREDENTIAL_OF_KEYS)
+        return slice_of(credential->name);
+    return slice_of(x->principal.key ? x->principal.key->id : NULL);
+}
+
 struct slice exchange_actor(const struct exchange *x)
 {
-    return x->principal.key ? slice_of(x->principal.key->id) : exchange_user(x);
+    struct slice id = key_id_of(x);
+    return id.len ? id : exchange_user(x);
 }
 
 /* Who was turned away, for who it is, what it may or how much it asked, is in the audit log too. */
@@ -469,7 +479,6 @@ static void note_refusal(const struct exchange *x, const struct exchange_record 
 static void record(struct exchange *x)
 {
     uint64_t duration_us = clock_now_us() - x->began_us;
-    const struct api_key *key = x->principal.key;
     bool broken = x->answer_state == ANSWER_BROKEN;
     if (x->request_running)
         x->upstream_us = x->worker->loop.now_us - x->upstream_began_us;
@@ -484,7 +493,7 @@ static void record(struct exchange *x)
         .path = x->head ? x->head->path : slice_make(NULL, 0),
         .request_id = slice_make(x->request_id, 32),
         .correlation_id = x->head ? x->head->correlation_id : slice_make(NULL, 0),
-        .key_id = key ? slice_of(key->id) : slice_make(NULL, 0),
+        .key_id = key_id_of(x),
         .user = exchange_user(x),
         .model = x->call.model,
         .upstream = slice_of(x->upstream ? x->upstream->settings->name : ""),

@@ -52,7 +52,7 @@ struct principal {
     permissions permissions;
     struct api_key *key;           /* a reference; NULL: not by key */
     struct session *session;       /* a reference; NULL: not by token */
-    struct credential *credential; /* a reference; NULL: not by name and password */
+    struct credential *credential; /* a reference; NULL: by none that is slow to verify */
     bool shared;                   /* by security.api_key, which nobody in particular has */
     uint64_t rate_hash;            /* its identity in the rate table; 0: it has none of its own */
     bool known;                    /* identity was established */

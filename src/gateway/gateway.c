@@ -260,7 +260,7 @@ static enum err make_all(struct gateway *gateway, const struct gateway_parts *pa
         TRY(worker_create(&gateway->shared, gateway->worker_count, gateway->snapshot,
                           &gateway->workers[gateway->worker_count]));
     certificates_hand_out(gateway);
-    TRY(htpasswd_load(gateway, faults));
+    TRY(credential_files_load(gateway, faults));
     return watch_signals(gateway);
 }
 
@@ -298,7 +298,7 @@ enum err gateway_start(struct gateway *gateway)
     gateway_plan_probe(gateway);
     gateway_watch_memory(gateway);
     certificates_watch(gateway);
-    htpasswd_watch(gateway);
+    credential_files_watch(gateway);
     timer_arm(&gateway->loop, &gateway->chore_timer, gateway->loop.now_us + CHORE_EVERY_US);
     return OK;
 }
@@ -333,7 +333,7 @@ void gateway_destroy(struct gateway *gateway)
     if (gateway->memory_fd >= 0)
         close(gateway->memory_fd);
     certificates_finish(gateway);
-    htpasswd_watch_finish(gateway);
+    credential_files_finish(gateway);
     snapshot_unref(gateway->snapshot);
     credentials_destroy(gateway->shared.credentials);
     rate_table_destroy(gateway->shared.rates);

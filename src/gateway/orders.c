@@ -5,7 +5,7 @@
 
 #include "gateway/connection.h"
 #include "gateway/supervisor.h"
-#include "identity/htpasswd.h"
+#include "identity/credential_files.h"
 
 struct order {
     struct message message;
@@ -14,7 +14,7 @@ struct order {
     void (*act)(struct order *order);
     struct snapshot_use *use;
     struct tls_server *tls;
-    struct htpasswd *htpasswd;
+    struct credential_files *files;
     struct grace *grace;
 };
 
@@ -77,9 +77,9 @@ static void act_tls(struct order *order)
     worker_switch_tls(order->worker, order->tls);
 }
 
-static void act_htpasswd(struct order *order)
+static void act_files(struct order *order)
 {
-    worker_switch_htpasswd(order->worker, order->htpasswd);
+    worker_switch_files(order->worker, order->files);
 }
 
 struct grace {
@@ -170,16 +170,16 @@ enum err gateway_use_tls(struct gateway *gateway, struct tls_server *const *serv
     return tell_each(gateway, what);
 }
 
-enum err gateway_use_htpasswd(struct gateway *gateway, struct htpasswd *table)
+enum err gateway_use_files(struct gateway *gateway, struct credential_files *files)
 {
     struct order what[WORKERS_MAX];
     for (unsigned i = 0; i < gateway->started_count; i++) {
-        what[i] = (struct order){.act = act_htpasswd, .htpasswd = table};
-        if (table)
-            htpasswd_ref(table);
+        what[i] = (struct order){.act = act_files, .files = files};
+        if (files)
+            credential_files_ref(files);
     }
     enum err err = tell_each(gateway, what);
     for (unsigned i = 0; err && i < gateway->started_count; i++)
-        htpasswd_unref(table);
+        credential_files_unref(files);
     return err;
 }

@@ -84,7 +84,7 @@ void gateway_reload(struct gateway *gateway)
     settings_unref(settings);
     log_info("the configuration was reloaded");
     certificates_reload(gateway);
-    htpasswd_reload(gateway);
+    credential_files_reload(gateway);
     gateway_plan_probe(gateway);
 }
 

@@ -4,8 +4,8 @@
 #define GATEWAY_SUPERVISOR_H
 
 #include "gateway/certificates.h"
+#include "gateway/credential_watch.h"
 #include "gateway/gateway.h"
-#include "gateway/htpasswd_watch.h"
 #include "gateway/listener.h"
 
 struct gateway {
@@ -21,7 +21,7 @@ struct gateway {
     struct loop loop;
     struct watch signals;
     struct certificates certificates;
-    struct htpasswd_watch htpasswd;
+    struct credential_watch credential_files;
     struct timer drain_timer, probe_timer, chore_timer, memory_timer;
     int memory_fd;        /* where the kernel says what is resident; -1: nowhere */
     int64_t unused_bytes; /* resident and not in use when memory was last given back */
@@ -51,9 +51,9 @@ enum err gateway_use_snapshot(struct gateway *gateway, struct snapshot *snapshot
  */
 enum err gateway_use_tls(struct gateway *gateway, struct tls_server *const *servers) MUST_CHECK;
 
-/* Every started worker gets a reference of `table`, which may be NULL, or none does (ERR_MEMORY).
+/* Every started worker gets a reference of `files`, which may be NULL, or none does (ERR_MEMORY).
  */
-enum err gateway_use_htpasswd(struct gateway *gateway, struct htpasswd *table) MUST_CHECK;
+enum err gateway_use_files(struct gateway *gateway, struct credential_files *files) MUST_CHECK;
 
 /* memory.c: gives back to the system what a burst left behind, for as long as the loop runs. */
 void gateway_watch_memory(struct gateway *gateway);

@@ -13,15 +13,15 @@ struct verification {
     struct list link;  /* in worker->verifications */
     struct list waits; /* of exchanges; of the worker's thread */
     struct worker *worker;
-    struct htpasswd *file; /* a reference, or NULL */
-    uint64_t from;         /* the address_hash of who asked first */
+    struct credential_files *files; /* a reference, or NULL */
+    uint64_t from;                  /* the address_hash of who asked first */
     uint8_t digest[SHA256_BYTES];
-    struct basic basic;
+    struct claim claim;
     atomic_bool abandoned; /* nobody waits any more, nor will */
     enum err err;
     uint64_t retry_in_us;
     struct credential *found;
-    char memory[]; /* what `basic` points to; wiped at the end */
+    char memory[]; /* what `claim` points to; wiped at the end */
 };
 
 /* --- the job ------------------------------------------------------------------------------------
@@ -30,14 +30,14 @@ struct verification {
 static enum err verify(struct verification *v)
 {
     struct shared *shared = v->worker->shared;
-    struct slice name = v->basic.name;
+    struct slice name = v->claim.name;
     struct rate_verdict verdict = login_charge(shared->rates, v->from, name, clock_now_us());
     if (!verdict.admitted) {
         v->retry_in_us = verdict.retry_in_us;
         return ERR_LIMIT;
     }
-    enum err err =
-        credentials_verify(shared->credentials, shared->accounts, v->file, &v->basic, &v->found);
+    enum err err = credentials_verify(shared->credentials, shared->accounts, v->files, &v->claim,
+                                      clock_wall_us() / SECOND_US, &v->found);
     if (err != ERR_DENIED)
         login_refund(shared->rates, v->from, name, clock_now_us());
     return err;
@@ -53,8 +53,8 @@ static void run(struct job *job)
 static void release(struct verification *v)
 {
     credential_unref(v->found);
-    htpasswd_unref(v->file);
-    explicit_bzero(v->memory, v->basic.text.len);
+    credential_files_unref(v->files);
+    explicit_bzero(v->memory, v->claim.text.len);
     free(v);
 }
 
@@ -110,22 +110,24 @@ static struct slice moved(struct slice part, const char *from, const char *to)
 }
 
 static struct verification *create(struct exchange *x, const uint8_t digest[SHA256_BYTES],
-                                   const struct basic *basic)
+                                   const struct claim *claim)
 {
-    struct verification *v = calloc(1, sizeof *v + basic->text.len);
+    struct verification *v = calloc(1, sizeof *v + claim->text.len);
     if (!v)
         return NULL;
-    const char *from = basic->text.ptr;
-    memcpy(v->memory, from, basic->text.len);
-    v->basic =
-        (struct basic){moved(basic->text, from, v->memory), moved(basic->name, from, v->memory),
-                       moved(basic->password, from, v->memory)};
+    const char *from = claim->text.ptr;
+    memcpy(v->memory, from, claim->text.len);
+    v->claim = (struct claim){.by_key = claim->by_key,
+                              .text = moved(claim->text, from, v->memory),
+                              .name = moved(claim->name, from, v->memory),
+                              .secret = moved(claim->secret, from, v->memory),
+                              .public_id = moved(claim->public_id, from, v->memory)};
     memcpy(v->digest, digest, SHA256_BYTES);
     v->job = (struct job){.run = run, .done = done, .home = &x->worker->loop};
     v->worker = x->worker;
-    v->file = x->worker->htpasswd;
-    if (v->file)
-        htpasswd_ref(v->file);
+    v->files = x->worker->files;
+    if (v->files)
+        credential_files_ref(v->files);
     v->from = x->client_hash;
     v->err = ERR_CLOSED; /* when the pool ends before it is run */
     list_init(&v->link);
@@ -142,7 +144,7 @@ static enum verdict wait_for(struct exchange *x, struct verification *v)
 }
 
 enum verdict verification_begin(struct exchange *x, const uint8_t digest[SHA256_BYTES],
-                                const struct basic *basic)
+                                const struct claim *claim)
 {
     struct worker *worker = x->worker;
     x->wait = ARENA_NEW(&x->arena, struct verification_wait);
@@ -153,7 +155,7 @@ enum verdict verification_begin(struct exchange *x, const uint8_t digest[SHA256_
     struct verification *v = find_running(worker, digest);
     if (v)
         return wait_for(x, v);
-    v = create(x, digest, basic);
+    v = create(x, digest, claim);
     if (!v)
         return refuse(x, REFUSE_OVERLOADED);
     if (jobs_submit(worker->shared->jobs, LANE_HASH, &v->job) != OK) {

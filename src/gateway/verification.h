@@ -1,5 +1,5 @@
-/* Verifying what is slow to verify: in a job, while the exchanges that presented it wait. One name
- * and password is verified once at a time, however many requests bring it. */
+/* Verifying what is slow to verify: in a job, while the exchanges that presented it wait. One
+ * claim is verified once at a time, however many requests bring it. */
 #ifndef GATEWAY_VERIFICATION_H
 #define GATEWAY_VERIFICATION_H
 
@@ -18,8 +18,8 @@ struct verification_wait {
 };
 
 /* WAIT: gate_run is called when x->wait tells the outcome; or REFUSE. Copies what it needs. The
- * address was charged before; a wrong try is charged to the name by this address, too. */
+ * address was charged before; a wrong try is charged to the claim's name by this address, too. */
 enum verdict verification_begin(struct exchange *x, const uint8_t digest[SHA256_BYTES],
-                                const struct basic *basic);
+                                const struct claim *claim);
 
 #endif

@@ -8,7 +8,7 @@
 #include "gateway/exchange.h"
 #include "gateway/http2_stream.h"
 #include "gateway/upstream_request.h"
-#include "identity/htpasswd.h"
+#include "identity/credential_files.h"
 
 /* How many free objects of each kind a worker keeps for the next request. */
 enum { OBJECTS_KEPT = 256, TIDY_EVERY_US = 2 * SECOND_US, TIDY_AGAIN_US = 5000 };
@@ -122,10 +122,10 @@ void worker_switch_tls(struct worker *worker, struct tls_server *tls)
     worker->tls = tls;
 }
 
-void worker_switch_htpasswd(struct worker *worker, struct htpasswd *table)
+void worker_switch_files(struct worker *worker, struct credential_files *files)
 {
-    htpasswd_unref(worker->htpasswd);
-    worker->htpasswd = table;
+    credential_files_unref(worker->files);
+    worker->files = files;
 }
 
 struct slice worker_date(struct worker *worker)
@@ -212,7 +212,7 @@ void worker_destroy(struct worker *worker)
     loop_finish(&worker->loop);
     snapshot_use_drop(worker->use);
     tls_server_unref(worker->tls);
-    htpasswd_unref(worker->htpasswd);
+    credential_files_unref(worker->files);
     block_pool_finish(&worker->request_blocks);
     block_pool_finish(&worker->answer_blocks);
     pool_finish(&worker->connections);

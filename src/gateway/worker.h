@@ -23,7 +23,7 @@ struct exchange;
 struct native_route;
 struct desk;
 struct credentials;
-struct htpasswd;
+struct credential_files;
 
 enum { WORKERS_MAX = 64 };
 
@@ -85,7 +85,7 @@ struct worker {
     struct snapshot_use *use;  /* of the current snapshot */
     struct token_cache tokens; /* verified ones */
     struct tls_server *tls;    /* for new connections on listeners with TLS; NULL: there are none */
-    struct htpasswd *htpasswd; /* the file as it is now; NULL: there is none */
+    struct credential_files *files; /* as they are now; NULL: there are none */
     struct record_ring *ring;
     struct block_pool request_blocks, answer_blocks;
     struct pool connections, http2_streams, exchanges, scans, upstream_connections;
@@ -132,7 +132,7 @@ void worker_switch_snapshot(struct worker *worker, struct snapshot_use *use);
 /* For the connections to come. Takes `tls` over. */
 void worker_switch_tls(struct worker *worker, struct tls_server *tls);
 /* For the requests to come, and those that wait. Takes the reference over; may be NULL. */
-void worker_switch_htpasswd(struct worker *worker, struct htpasswd *table);
+void worker_switch_files(struct worker *worker, struct credential_files *files);
 /* "Mon, 03 Nov 2025 10:30:00 GMT", printed once a second. */
 struct slice worker_date(struct worker *worker);
 

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "identity/accounts.h"
+#include "identity/key_text.h"
 #include "identity/live_table.h"
 
 /* What somebody may do of whom nothing is written down but a password. */
@@ -90,31 +91,80 @@ void credential_unref(struct credential *credential)
 /* --- for event loops ----------------------------------------------------------------------------
  */
 
-enum err credentials_digest(const struct credentials *credentials, const struct basic *basic,
+/* A password's text and a key's may be the same bytes; they are told apart by the byte before. */
+enum err credentials_digest(const struct credentials *credentials, const struct claim *claim,
                             uint8_t digest[SHA256_BYTES])
 {
-    char text[KEY_BYTES + BASIC_BYTES_MAX];
-    invariant(basic->text.len <= BASIC_BYTES_MAX);
+    char text[KEY_BYTES + 1 + BASIC_BYTES_MAX];
+    size_t size = KEY_BYTES + 1 + claim->text.len;
+    invariant(claim->text.len <= BASIC_BYTES_MAX);
     memcpy(text, credentials->key, KEY_BYTES);
-    memcpy(text + KEY_BYTES, basic->text.ptr, basic->text.len);
-    enum err err = sha256_of(slice_make(text, KEY_BYTES + basic->text.len), digest);
-    explicit_bzero(text, KEY_BYTES + basic->text.len);
+    text[KEY_BYTES] = claim->by_key ? 'k' : 'p';
+    memcpy(text + KEY_BYTES + 1, claim->text.ptr, claim->text.len);
+    enum err err = sha256_of(slice_make(text, size), digest);
+    explicit_bzero(text, size);
     return err;
 }
 
-bool credential_stands(const struct credential *credential, const struct htpasswd *file)
+static const struct htpasswd *names_of(const struct credential_files *files)
 {
-    if (credential->account)
-        return account_stands(credential->account, credential->passwords_set);
-    return file && slice_equal(htpasswd_find(file, slice_of(credential->name)),
-                               slice_of(credential->stored));
+    return files ? files->names : NULL;
 }
 
-permissions credential_permissions(const struct credential *credential)
+static const struct keys_file *keys_of(const struct credential_files *files)
 {
-    const struct account *account = credential->account;
-    return account ? role_permissions(atomic_load_explicit(&account->role, memory_order_relaxed))
-                   : PLAIN_USE;
+    return files ? files->keys : NULL;
+}
+
+static const struct file_key *entry_of(const struct credential *credential,
+                                       const struct credential_files *files)
+{
+    const struct keys_file *keys = keys_of(files);
+    return keys ? keys_file_find(keys, slice_of(credential->name)) : NULL;
+}
+
+static bool key_is_over(const struct file_key *entry, uint64_t now_epoch_s)
+{
+    return entry->expires_epoch_s && now_epoch_s >= entry->expires_epoch_s;
+}
+
+bool credential_stands(const struct credential *credential, const struct credential_files *files,
+                       uint64_t now_epoch_s)
+{
+    struct slice stored = slice_of(credential->stored), now_stored = {0};
+    const struct htpasswd *names = names_of(files);
+    const struct file_key *entry = NULL;
+    switch (credential->home) {
+    case CREDENTIAL_OF_ACCOUNT:
+        return account_stands(credential->account, credential->passwords_set);
+    case CREDENTIAL_OF_NAMES:
+        if (names)
+            now_stored = htpasswd_find(names, slice_of(credential->name));
+        break;
+    case CREDENTIAL_OF_KEYS:
+        entry = entry_of(credential, files);
+        if (entry && !key_is_over(entry, now_epoch_s))
+            now_stored = slice_of(entry->hash);
+        break;
+    }
+    return now_stored.ptr && slice_equal(now_stored, stored);
+}
+
+permissions credential_permissions(const struct credential *credential,
+                                   const struct credential_files *files)
+{
+    const struct file_key *entry;
+    switch (credential->home) {
+    case CREDENTIAL_OF_ACCOUNT:
+        return role_permissions(
+            atomic_load_explicit(&credential->account->role, memory_order_relaxed));
+    case CREDENTIAL_OF_NAMES:
+        return PLAIN_USE;
+    case CREDENTIAL_OF_KEYS:
+        entry = entry_of(credential, files);
+        return entry ? entry->permissions : PERMISSIONS_NONE;
+    }
+    return PERMISSIONS_NONE;
 }
 
 static struct credential *look_up(const struct credentials *credentials,
@@ -124,10 +174,11 @@ static struct credential *look_up(const struct credentials *credentials,
 }
 
 struct credential *credentials_find(struct credentials *credentials,
-                                    const uint8_t digest[SHA256_BYTES], const struct htpasswd *file)
+                                    const uint8_t digest[SHA256_BYTES],
+                                    const struct credential_files *files, uint64_t now_epoch_s)
 {
     struct credential *found = look_up(credentials, digest);
-    if (!found || !credential_stands(found, file))
+    if (!found || !credential_stands(found, files, now_epoch_s))
         return NULL;
     credential_ref(found);
     /* Not written for every request, so that loops do not fight for the cache line. */
@@ -182,6 +233,33 @@ static void remember(struct credentials *credentials, struct credential *made)
         credential_unref(LIST_OF(link, struct credential, link));
 }
 
+/* --- claims -------------------------------------------------------------------------------------
+ */
+
+struct claim claim_of_basic(const struct basic *basic)
+{
+    return (struct claim){.text = basic->text,
+                          .name = basic->name,
+                          .secret = basic->password,
+                          .public_id = slice_to(basic->text, 0)};
+}
+
+/* One of our form is of the entry that its id names, or of none. */
+bool claim_of_key(const struct credential_files *files, struct slice text, struct claim *claim)
+{
+    const struct keys_file *keys = keys_of(files);
+    struct key_text parts;
+    *claim = (struct claim){
+        .by_key = true, .text = text, .name = text, .secret = text, .public_id = slice_to(text, 0)};
+    /* As bcrypt has it for everybody, so that it may be quick. */
+    if (!keys || text.len == 0 || text.len > PASSWORD_BCRYPT_BYTES_MAX)
+        return false;
+    if (key_text_parse(text, &parts) != OK)
+        return keys_file_unnamed(keys) > 0;
+    claim->public_id = parts.id;
+    return keys_file_find_public(keys, parts.id) != NULL;
+}
+
 /* --- verifying ----------------------------------------------------------------------------------
  */
 
@@ -191,58 +269,103 @@ static bool is_account(struct accounts *accounts, struct slice name)
     return accounts_view(accounts, name, &view) == OK;
 }
 
-/* The file is asked also about names that it cannot answer for: that takes as long. ERR_DENIED,
- * ERR_MEMORY. */
-static enum err prove_by_file(struct accounts *accounts, const struct htpasswd *file,
-                              const struct basic *basic, struct credential *made)
+/* Over four words, as no other identity in the rate table is. */
+static uint64_t rate_hash_of(enum credential_home home, struct slice name)
 {
-    if (!file || htpasswd_count(file) == 0)
+    const uint64_t words[4] = {hash_bytes(name), home, 0, 0};
+    return hash_bytes(slice_make((const char *)words, sizeof words));
+}
+
+/* It is this entry's of a file. */
+static enum err take_entry(struct credential *made, enum credential_home home, struct slice name,
+                           struct slice stored)
+{
+    if (name.len >= sizeof made->name || stored.len >= sizeof made->stored)
         return ERR_DENIED;
-    enum err err = htpasswd_verify(file, basic->name, basic->password);
-    if (err == ERR_MEMORY)
-        return err;
-    struct slice stored = htpasswd_find(file, basic->name);
-    /* Whose account is closed, or has another password, does not come in by the other door. */
-    if (err != OK || is_account(accounts, basic->name) || stored.len >= sizeof made->stored)
-        return ERR_DENIED;
+    made->home = home;
+    memcpy(made->name, name.ptr, name.len);
     memcpy(made->stored, stored.ptr, stored.len);
-    const uint64_t words[4] = {hash_bytes(basic->name), 0, 0, 0}; /* as no other identity is */
-    made->rate_hash = hash_bytes(slice_make((const char *)words, sizeof words));
+    made->rate_hash = rate_hash_of(home, name);
     return OK;
 }
 
-static enum err prove(struct accounts *accounts, const struct htpasswd *file,
-                      const struct basic *basic, struct credential *made)
+/* The file is asked also about names that it cannot answer for: that takes as long. ERR_DENIED,
+ * ERR_MEMORY. */
+static enum err prove_by_names(struct accounts *accounts, const struct htpasswd *names,
+                               const struct claim *claim, struct credential *made)
+{
+    if (!names || htpasswd_count(names) == 0)
+        return ERR_DENIED;
+    enum err err = htpasswd_verify(names, claim->name, claim->secret);
+    if (err == ERR_MEMORY)
+        return err;
+    /* Whose account is closed, or has another password, does not come in by the other door. */
+    if (err != OK || is_account(accounts, claim->name))
+        return ERR_DENIED;
+    return take_entry(made, CREDENTIAL_OF_NAMES, claim->name, htpasswd_find(names, claim->name));
+}
+
+static enum err prove_password(struct accounts *accounts, const struct htpasswd *names,
+                               const struct claim *claim, struct credential *made)
 {
     enum err err = ERR_DENIED;
+    if (account_name_fault(claim->name) && (!names || !htpasswd_find(names, claim->name).ptr))
+        return ERR_DENIED; /* nobody's name, and everybody knows */
     if (!accounts_empty(accounts))
-        err = accounts_verify(accounts, basic->name, basic->password, &made->account,
+        err = accounts_verify(accounts, claim->name, claim->secret, &made->account,
                               &made->passwords_set);
-    if (err == OK)
-        made->rate_hash = made->account->rate_hash;
-    return err == ERR_DENIED ? prove_by_file(accounts, file, basic, made) : err;
+    if (err == ERR_DENIED)
+        return prove_by_names(accounts, names, claim, made);
+    if (err != OK)
+        return err;
+    made->home = CREDENTIAL_OF_ACCOUNT;
+    made->rate_hash = made->account->rate_hash;
+    memcpy(made->name, claim->name.ptr, claim->name.len);
+    return OK;
+}
+
+static enum err try_entry(const struct file_key *entry, const struct claim *claim,
+                          uint64_t now_epoch_s, struct credential *made)
+{
+    if (key_is_over(entry, now_epoch_s))
+        return ERR_DENIED;
+    enum err err = password_verify(slice_of(entry->hash), claim->secret, PASSWORD_OF_ACCOUNT);
+    if (err != OK)
+        return err == ERR_MEMORY ? err : ERR_DENIED;
+    return take_entry(made, CREDENTIAL_OF_KEYS, slice_of(entry->key_id), slice_of(entry->hash));
+}
+
+/* The entry that it names, or all that name nobody: KEYS_FILE_UNNAMED_MAX at most. */
+static enum err prove_key(const struct keys_file *keys, const struct claim *claim,
+                          uint64_t now_epoch_s, struct credential *made)
+{
+    enum err err = ERR_DENIED;
+    for (size_t i = 0; keys && i < keys_file_count(keys) && err == ERR_DENIED; i++) {
+        const struct file_key *entry = keys_file_at(keys, i);
+        if (slice_equal(slice_of(entry->public_id), claim->public_id))
+            err = try_entry(entry, claim, now_epoch_s, made);
+    }
+    return err;
 }
 
 /* What was remembered while this one waited its turn; NULL: nothing. */
 static struct credential *find_locked(struct credentials *credentials,
                                       const uint8_t digest[SHA256_BYTES],
-                                      const struct htpasswd *file)
+                                      const struct credential_files *files, uint64_t now_epoch_s)
 {
     pthread_mutex_lock(&credentials->writer);
-    struct credential *found = credentials_find(credentials, digest, file);
+    struct credential *found = credentials_find(credentials, digest, files, now_epoch_s);
     pthread_mutex_unlock(&credentials->writer);
     return found;
 }
 
 enum err credentials_verify(struct credentials *credentials, struct accounts *accounts,
-                            const struct htpasswd *file, const struct basic *basic,
-                            struct credential **found)
+                            const struct credential_files *files, const struct claim *claim,
+                            uint64_t now_epoch_s, struct credential **found)
 {
     uint8_t digest[SHA256_BYTES];
-    if (account_name_fault(basic->name) && (!file || !htpasswd_find(file, basic->name).ptr))
-        return ERR_DENIED; /* nobody's name, and everybody knows */
-    TRY(credentials_digest(credentials, basic, digest));
-    *found = find_locked(credentials, digest, file);
+    TRY(credentials_digest(credentials, claim, digest));
+    *found = find_locked(credentials, digest, files, now_epoch_s);
     if (*found)
         return OK;
     struct credential *made = calloc(1, sizeof *made);
@@ -251,12 +374,12 @@ enum err credentials_verify(struct credentials *credentials, struct accounts *ac
     atomic_init(&made->references, 1);
     list_init(&made->link);
     memcpy(made->digest, digest, sizeof made->digest);
-    enum err err = prove(accounts, file, basic, made);
+    enum err err = claim->by_key ? prove_key(keys_of(files), claim, now_epoch_s, made)
+                                 : prove_password(accounts, names_of(files), claim, made);
     if (err != OK) {
         credential_unref(made);
         return err;
     }
-    memcpy(made->name, basic->name.ptr, basic->name.len);
     pthread_mutex_lock(&credentials->writer);
     remember(credentials, made);
     pthread_mutex_unlock(&credentials->writer);

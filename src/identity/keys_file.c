@@ -21,7 +21,7 @@ enum {
 
 struct keys_file {
     _Atomic unsigned references;
-    size_t count;
+    size_t count, unnamed;
     struct file_key *entries;
     struct map by_id, by_public_id; /* of entries */
     char *texts;                    /* what the entries point to */
@@ -34,7 +34,6 @@ struct reading {
     yaml_document_t document;
     const char *file;
     struct faults *faults;
-    unsigned unnamed;
 };
 
 /* --- the table ----------------------------------------------------------------------------------
@@ -85,6 +84,11 @@ void keys_file_unref(struct keys_file *table)
 size_t keys_file_count(const struct keys_file *table)
 {
     return table->count;
+}
+
+size_t keys_file_unnamed(const struct keys_file *table)
+{
+    return table->unnamed;
 }
 
 const struct file_key *keys_file_at(const struct keys_file *table, size_t i)
@@ -301,7 +305,7 @@ static const char *refuse_double(const struct reading *reading, const struct raw
         return "another entry has the same public_id";
     if (reading->table->count == KEYS_FILE_ENTRIES_MAX)
         return "more than the 1000 entries that a file may have";
-    if (!key->public_id.len && reading->unnamed == KEYS_FILE_UNNAMED_MAX)
+    if (!key->public_id.len && reading->table->unnamed == KEYS_FILE_UNNAMED_MAX)
         return "more than 16 entries without public_id, each of which every unknown key must be "
                "tried on; `sallyport key create --yaml` gives one";
     return NULL;
@@ -337,7 +341,7 @@ static enum err add(struct reading *reading, const struct raw_key *key, unsigned
     if (key->public_id.len)
         TRY(map_add(&table->by_public_id, slice_of(entry->public_id), entry));
     else
-        reading->unnamed++;
+        table->unnamed++;
     table->count++;
     return OK;
 }

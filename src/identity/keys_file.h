@@ -53,6 +53,8 @@ void keys_file_ref(struct keys_file *table);
 void keys_file_unref(struct keys_file *table);
 
 size_t keys_file_count(const struct keys_file *table);
+/* How many have no public id. */
+size_t keys_file_unnamed(const struct keys_file *table);
 /* In the file's order; `i` is below the count. */
 const struct file_key *keys_file_at(const struct keys_file *table, size_t i);
 /* NULL: there is none. As long as the caller holds a reference. */

@@ -380,10 +380,10 @@ class FileGateway(Gateway):
         new = self.folder / ".htpasswd.new"
         new.write_text("".join(line + "\n" for line in lines)
                        + "".join(f"{name}:{stored}\n" for name, stored in entries.items()))
-        heard = self.heard().count("was read anew: ")
+        heard = self.heard().count(".htpasswd was read anew: ")
         new.replace(self.names)
         if self.process:
-            wait_until(lambda: self.heard().count("was read anew: ") > heard, "the file's new content")
+            wait_until(lambda: self.heard().count(".htpasswd was read anew: ") > heard, "the file's new content")
 
     def heard(self):
         log = self.folder / "app.log"

@@ -2,10 +2,10 @@
  * longer than it is right. */
 #include "../store/place.h"
 
-#include "base/encode.h"
 #include "base/hash.h"
 #include "identity/accounts.h"
 #include "identity/credentials.h"
+#include "identity/key_text.h"
 
 /* "correct horse", as in test_htpasswd.c. */
 #define SHA1 "{SHA}L55TUjtiq8FBorTWAZ0jy6g129A="
@@ -16,7 +16,7 @@ enum { NOW = 1700000000 };
 struct fixture {
     struct credentials *credentials;
     struct accounts *accounts;
-    struct htpasswd *file;
+    struct credential_files *files;
     struct store *store;
 };
 
@@ -36,11 +36,27 @@ static struct htpasswd *file_of(const char *text)
     return file;
 }
 
+/* Either may be NULL. */
+static struct credential_files *files_of(const char *names, const char *keys)
+{
+    struct htpasswd *table = names ? file_of(names) : NULL;
+    struct keys_file *key_table = NULL;
+    AUTO(faults) faults = {0};
+    if (keys)
+        assert_int_equal(keys_file_parse(slice_of(keys), "api_keys.yaml", &faults, &key_table), OK);
+    assert_int_equal(faults.count, 0);
+    struct credential_files *files = credential_files_create(table, key_table);
+    assert_non_null(files);
+    htpasswd_unref(table);
+    keys_file_unref(key_table);
+    return files;
+}
+
 static struct fixture begin(const struct place *place, const char *file)
 {
     struct fixture f = {.credentials = credentials_create(count_grace, NULL),
                         .accounts = accounts_create(NULL, NULL),
-                        .file = file ? file_of(file) : NULL,
+                        .files = file ? files_of(file, NULL) : NULL,
                         .store = open_good(place)};
     assert_non_null(f.credentials);
     return f;
@@ -50,7 +66,7 @@ static void end(struct fixture *f)
 {
     credentials_destroy(f->credentials);
     accounts_destroy(f->accounts);
-    htpasswd_unref(f->file);
+    credential_files_unref(f->files);
     store_close(f->store);
 }
 
@@ -61,19 +77,19 @@ static void add_account(struct fixture *f, const char *name)
                      OK);
 }
 
-static struct basic basic_of(const char *name, const char *password)
+static struct claim claim_of(const char *name, const char *password)
 {
     static char text[256];
     size_t len = strlen(name);
     snprintf(text, sizeof text, "%s:%s", name, password);
-    return (struct basic){slice_of(text), slice_make(text, len), slice_of(text + len + 1)};
+    const struct basic basic = {slice_of(text), slice_make(text, len), slice_of(text + len + 1)};
+    return claim_of_basic(&basic);
 }
 
-static enum err verify(struct fixture *f, const char *name, const char *password)
+static enum err verify_claim(struct fixture *f, const struct claim *claim, const char *name)
 {
     struct credential *found = NULL;
-    struct basic basic = basic_of(name, password);
-    enum err err = credentials_verify(f->credentials, f->accounts, f->file, &basic, &found);
+    enum err err = credentials_verify(f->credentials, f->accounts, f->files, claim, NOW, &found);
     assert_int_equal(err == OK, found != NULL);
     if (found)
         assert_string_equal(found->name, name);
@@ -81,12 +97,23 @@ static enum err verify(struct fixture *f, const char *name, const char *password
     return err;
 }
 
-static bool remembered(struct fixture *f, const char *name, const char *password)
+static enum err verify(struct fixture *f, const char *name, const char *password)
+{
+    struct claim claim = claim_of(name, password);
+    return verify_claim(f, &claim, name);
+}
+
+static struct credential *find(struct fixture *f, const struct claim *claim, uint64_t now_epoch_s)
 {
     uint8_t digest[SHA256_BYTES];
-    struct basic basic = basic_of(name, password);
-    assert_int_equal(credentials_digest(f->credentials, &basic, digest), OK);
-    struct credential *found = credentials_find(f->credentials, digest, f->file);
+    assert_int_equal(credentials_digest(f->credentials, claim, digest), OK);
+    return credentials_find(f->credentials, digest, f->files, now_epoch_s);
+}
+
+static bool remembered(struct fixture *f, const char *name, const char *password)
+{
+    struct claim claim = claim_of(name, password);
+    struct credential *found = find(f, &claim, NOW);
     bool there = found != NULL;
     if (found)
         assert_string_equal(found->name, name);
@@ -137,10 +164,10 @@ static void the_colon_stands_where_it_stood(void **state)
     struct fixture f = begin(*state, "a:" SHA1 "\n");
     assert_int_equal(verify(&f, "a", "correct horse"), OK);
     uint8_t one[SHA256_BYTES], other[SHA256_BYTES];
-    struct basic basic = basic_of("a", "b:c");
-    assert_int_equal(credentials_digest(f.credentials, &basic, one), OK);
+    struct claim claim = claim_of("a", "b:c");
+    assert_int_equal(credentials_digest(f.credentials, &claim, one), OK);
     struct credentials *second = credentials_create(NULL, NULL);
-    assert_int_equal(credentials_digest(second, &basic, other), OK);
+    assert_int_equal(credentials_digest(second, &claim, other), OK);
     assert_memory_not_equal(one, other, SHA256_BYTES); /* each has a key of its own */
     credentials_destroy(second);
     end(&f);
@@ -181,15 +208,15 @@ static void a_change_of_the_entry_ends_it(void **state)
     struct fixture f = begin(*state, "carol:" SHA1 "\ndave:" SHA1 "\n");
     assert_int_equal(verify(&f, "carol", "correct horse"), OK);
     assert_int_equal(verify(&f, "dave", "correct horse"), OK);
-    htpasswd_unref(f.file);
-    f.file = file_of("erin:" SHA1 "\ndave:" SHA1 "\ncarol:" BCRYPT "\n");
+    credential_files_unref(f.files);
+    f.files = files_of("erin:" SHA1 "\ndave:" SHA1 "\ncarol:" BCRYPT "\n", NULL);
     assert_false(remembered(&f, "carol", "correct horse")); /* another form of the same password */
     assert_true(remembered(&f, "dave", "correct horse")); /* who was not changed notices nothing */
-    htpasswd_unref(f.file);
-    f.file = file_of("erin:" SHA1 "\n");
+    credential_files_unref(f.files);
+    f.files = files_of("erin:" SHA1 "\n", NULL);
     assert_false(remembered(&f, "dave", "correct horse"));
-    htpasswd_unref(f.file);
-    f.file = NULL;
+    credential_files_unref(f.files);
+    f.files = NULL;
     assert_false(remembered(&f, "dave", "correct horse"));
     end(&f);
 }
@@ -213,20 +240,143 @@ static void what_it_may_do_is_the_roles_to_say(void **state)
 {
     struct fixture f = begin(*state, "carol:" SHA1 "\n");
     add_account(&f, "alice");
-    struct basic basic = basic_of("alice", "correct horse");
+    struct claim claim = claim_of("alice", "correct horse");
     struct credential *found;
-    assert_int_equal(credentials_verify(f.credentials, f.accounts, f.file, &basic, &found), OK);
-    assert_int_equal(credential_permissions(found), role_permissions(ROLE_USER));
+    assert_int_equal(credentials_verify(f.credentials, f.accounts, f.files, &claim, NOW, &found),
+                     OK);
+    assert_int_equal(credential_permissions(found, f.files), role_permissions(ROLE_USER));
     const struct account_change guest = {.sets_role = true, .role = ROLE_GUEST};
     assert_int_equal(accounts_change(f.accounts, f.store, SLICE("alice"), &guest, NOW), OK);
-    assert_true(credential_stands(found, f.file));
-    assert_int_equal(credential_permissions(found), role_permissions(ROLE_GUEST));
+    assert_true(credential_stands(found, f.files, NOW));
+    assert_int_equal(credential_permissions(found, f.files), role_permissions(ROLE_GUEST));
     credential_unref(found);
-    basic = basic_of("carol", "correct horse");
-    assert_int_equal(credentials_verify(f.credentials, f.accounts, f.file, &basic, &found), OK);
-    assert_int_equal(credential_permissions(found), READ_MODELS | RUN_INFERENCE | USE_STREAMING);
+    claim = claim_of("carol", "correct horse");
+    assert_int_equal(credentials_verify(f.credentials, f.accounts, f.files, &claim, NOW, &found),
+                     OK);
+    assert_int_equal(credential_permissions(found, f.files),
+                     READ_MODELS | RUN_INFERENCE | USE_STREAMING);
     assert_true(found->rate_hash != 0);
     credential_unref(found);
+    end(&f);
+}
+
+/* --- keys of the file ---------------------------------------------------------------------------
+ */
+
+/* The key "correct horse", which has no public id, and one that has. */
+#define KEYS(scopes, hash, end)                                                                    \
+    "keys:\n"                                                                                      \
+    "- {key_id: other, hash: $2b$04$abcdefghijklmnopqrstuuxLYxNgDTZUNbH2XCu9GWNpVFnjsJYIG}\n"      \
+    "- {key_id: team, hash: " hash ", scopes: [" scopes "], expires_at: " end "}\n"
+
+static struct fixture begin_keys(const struct place *place, const char *keys)
+{
+    struct fixture f = begin(place, NULL);
+    f.files = files_of(NULL, keys);
+    return f;
+}
+
+static void use_keys(struct fixture *f, const char *keys)
+{
+    credential_files_unref(f->files);
+    f->files = keys ? files_of(NULL, keys) : NULL;
+}
+
+static bool key_opens(struct fixture *f, const char *text, uint64_t now_epoch_s)
+{
+    struct claim claim;
+    if (!claim_of_key(f->files, slice_of(text), &claim))
+        return false;
+    struct credential *found = find(f, &claim, now_epoch_s);
+    credential_unref(found);
+    return found != NULL;
+}
+
+static void a_key_of_the_file_is_remembered(void **state)
+{
+    struct fixture f = begin_keys(*state, KEYS("chat:read", BCRYPT, "null"));
+    struct claim claim;
+    assert_true(claim_of_key(f.files, SLICE("correct horse"), &claim));
+    assert_int_equal(verify_claim(&f, &claim, "team"), OK);
+    assert_true(key_opens(&f, "correct horse", NOW));
+    assert_true(claim_of_key(f.files, SLICE("correct hors"), &claim));
+    assert_int_equal(verify_claim(&f, &claim, ""), ERR_DENIED);
+    assert_false(key_opens(&f, "correct hors", NOW));
+    /* A password of the same bytes is another thing. */
+    claim_of_key(f.files, SLICE("a:b"), &claim);
+    struct claim password = claim_of("a", "b");
+    uint8_t one[SHA256_BYTES], other[SHA256_BYTES];
+    assert_int_equal(credentials_digest(f.credentials, &claim, one), OK);
+    assert_int_equal(credentials_digest(f.credentials, &password, other), OK);
+    assert_memory_not_equal(one, other, SHA256_BYTES);
+    end(&f);
+}
+
+static void what_the_file_says_now_counts(void **state)
+{
+    struct fixture f = begin_keys(*state, KEYS("chat:read", BCRYPT, "null"));
+    struct claim claim;
+    assert_true(claim_of_key(f.files, SLICE("correct horse"), &claim));
+    struct credential *found;
+    assert_int_equal(credentials_verify(f.credentials, f.accounts, f.files, &claim, NOW, &found),
+                     OK);
+    assert_int_equal(credential_permissions(found, f.files),
+                     READ_MODELS | RUN_INFERENCE | USE_STREAMING);
+    use_keys(&f, KEYS("read_metrics", BCRYPT, "null"));
+    assert_true(key_opens(&f, "correct horse", NOW));
+    assert_int_equal(credential_permissions(found, f.files), READ_METRICS);
+    use_keys(&f, KEYS("read_metrics", BCRYPT, "2024-01-01")); /* 1704067200 */
+    assert_true(key_opens(&f, "correct horse", 1704067199));
+    assert_false(key_opens(&f, "correct horse", 1704067200));
+    use_keys(&f, "keys:\n- {key_id: team, hash: "
+                 "$2b$04$abcdefghijklmnopqrstuuxLYxNgDTZUNbH2XCu9GWNpVFnjsJYIG}\n");
+    assert_false(key_opens(&f, "correct horse", NOW));
+    use_keys(&f, "keys: []");
+    assert_false(key_opens(&f, "correct horse", NOW));
+    assert_false(credential_stands(found, f.files, NOW));
+    assert_int_equal(credential_permissions(found, f.files), PERMISSIONS_NONE);
+    use_keys(&f, NULL);
+    assert_false(key_opens(&f, "correct horse", NOW));
+    credential_unref(found);
+    end(&f);
+}
+
+static void what_can_be_no_key_of_the_file_is_not_verified(void **state)
+{
+    struct fixture f =
+        begin_keys(*state, "keys:\n- {key_id: a, hash: " BCRYPT ", public_id: AbCdEf123456}\n");
+    struct claim claim;
+    AUTO(secret) plain = {0};
+    assert_int_equal(key_text_make(&plain), OK);
+    assert_false(
+        claim_of_key(f.files, SLICE("correct horse"), &claim)); /* none is without public id */
+    assert_false(claim_of_key(f.files, secret_reveal(&plain), &claim)); /* another one's */
+    assert_false(claim_of_key(f.files, SLICE(""), &claim));
+    use_keys(&f, KEYS("chat:read", BCRYPT, "null"));
+    char long_text[PASSWORD_BCRYPT_BYTES_MAX + 1];
+    memset(long_text, 'a', sizeof long_text);
+    assert_true(claim_of_key(f.files, slice_make(long_text, sizeof long_text - 1), &claim));
+    assert_false(claim_of_key(f.files, slice_make(long_text, sizeof long_text), &claim));
+    assert_false(claim_of_key(f.files, secret_reveal(&plain), &claim));
+    assert_false(claim_of_key(NULL, SLICE("correct horse"), &claim));
+    end(&f);
+}
+
+static void a_key_with_a_public_id_is_found_by_it(void **state)
+{
+    AUTO(secret) plain = {0};
+    char stored[PASSWORD_STORED_SIZE], text[512];
+    struct key_text parts;
+    assert_int_equal(key_text_make(&plain), OK);
+    assert_int_equal(key_text_parse(secret_reveal(&plain), &parts), OK);
+    assert_int_equal(password_hash_bcrypt(secret_reveal(&plain), stored), OK);
+    snprintf(text, sizeof text, "keys:\n- {key_id: made, hash: %s, public_id: %.*s}\n", stored,
+             SLICE_ARG(parts.id));
+    struct fixture f = begin_keys(*state, text);
+    struct claim claim;
+    assert_true(claim_of_key(f.files, secret_reveal(&plain), &claim));
+    assert_true(slice_equal(claim.public_id, parts.id));
+    assert_int_equal(verify_claim(&f, &claim, "made"), OK);
     end(&f);
 }
 
@@ -277,6 +427,10 @@ int main(void)
         IN_PLACE(a_change_of_the_entry_ends_it),
         IN_PLACE(an_account_goes_before_an_entry_of_its_name),
         IN_PLACE(what_it_may_do_is_the_roles_to_say),
+        IN_PLACE(a_key_of_the_file_is_remembered),
+        IN_PLACE(what_the_file_says_now_counts),
+        IN_PLACE(what_can_be_no_key_of_the_file_is_not_verified),
+        IN_PLACE(a_key_with_a_public_id_is_found_by_it),
         IN_PLACE(there_is_room_for_so_many),
     };
     hash_seed();
