@@ -173,6 +173,8 @@ json_t *verb_key_list(const struct desk *desk, const struct caller *caller, cons
         return refusal;
     if (after < 0)
         return verb_refusal("usage", "after", "after: must not be negative");
+    if (after >= FILE_KEYS_AFTER)
+        return file_key_list(desk, caller, after);
     if (after == 0)
         refresh_uses(desk->store, desk->keyring);
     struct page page = {.caller = caller, .keys = json_array(), .last = (uint64_t)after};
@@ -181,7 +183,9 @@ json_t *verb_key_list(const struct desk *desk, const struct caller *caller, cons
         json_decref(page.keys);
         return verb_failure(err, "reading the keys");
     }
-    return verb_page("keys", page.keys, err == ERR_LIMIT, page.last);
+    json_t *next = err == ERR_LIMIT ? json_integer((json_int_t)page.last)
+                                    : file_key_append(desk, caller, page.keys, page.bytes);
+    return verb_page("keys", page.keys, next);
 }
 
 /* key_show, key_revoke: {"id": ID} */
@@ -215,6 +219,9 @@ static json_t *read_id(const struct caller *caller, const json_t *request, struc
 json_t *verb_key_show(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
     struct slice id;
+    json_t *of_file = file_key_show(desk, caller, request);
+    if (of_file)
+        return of_file;
     json_t *refusal = read_id(caller, request, &id);
     if (refusal)
         return refusal;
@@ -237,6 +244,9 @@ json_t *key_none_live(struct slice id)
 json_t *verb_key_revoke(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
     struct slice id;
+    json_t *of_file = file_key_refuse_revoke(desk, caller, request);
+    if (of_file)
+        return of_file;
     json_t *refusal = read_id(caller, request, &id);
     if (refusal)
         return refusal;

@@ -168,7 +168,8 @@ static json_t *page_of(const struct account_view *views, size_t count, uint64_t 
         failed |= json_array_append_new(list, user);
     }
     if (!failed)
-        return verb_page("users", list, at < count, at ? views[at - 1].number : 0);
+        return verb_page("users", list,
+                         at < count ? json_integer((json_int_t)views[at - 1].number) : json_null());
     json_decref(list);
     return NULL;
 }

@@ -24,12 +24,18 @@ enum {
     VERB_LINE_MAX = 64 * 1024,
 };
 
+struct keys_file;
+
 /* What a writer works with. */
 struct desk {
     struct store *store;
     struct keyring *keyring;
     struct accounts *accounts;
     struct audit *audit; /* NULL: there is none */
+    /* The keys of security.api_keys_file as they are now, with a reference; NULL: there are none.
+     * Any thread. */
+    struct keys_file *(*file_keys)(void *context);
+    void *context;
 };
 
 /* NULL only when there is no memory. The caller owns the response; it may hold a plain key or a

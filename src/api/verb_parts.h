@@ -14,6 +14,19 @@ verb_fn verb_user_create, verb_user_list, verb_user_show, verb_user_update, verb
 verb_fn verb_login, verb_login_for_minutes, verb_refresh, verb_logout, verb_me, verb_session_list,
     verb_session_end;
 
+/* file_key_verbs.c, for key_verbs.c. NULL: it is about no key of the file that the caller may see.
+ */
+json_t *file_key_show(const struct desk *desk, const struct caller *caller, const json_t *request);
+json_t *file_key_refuse_revoke(const struct desk *desk, const struct caller *caller,
+                               const json_t *request);
+/* Pages of key_list from FILE_KEYS_AFTER on are the file's; NULL: no memory. */
+#define FILE_KEYS_AFTER (INT64_C(1) << 52) /* which every reader of JSON knows exactly */
+json_t *file_key_list(const struct desk *desk, const struct caller *caller, int64_t after);
+/* Fills the store's last page, of which `bytes` are used. Where the next one begins, or null; NULL:
+ * no memory. */
+json_t *file_key_append(const struct desk *desk, const struct caller *caller, json_t *keys,
+                        size_t bytes);
+
 /* --- requests -----------------------------------------------------------------------------------
  */
 
@@ -44,9 +57,8 @@ json_t *verb_success(const char *name, json_t *value);
 /* A list is cut where it has this many bytes or more; what one member has on top of that fits into
  * VERB_LINE_MAX: a key at most 41 KB (identity/api_key.h). */
 enum { VERB_PAGE_BYTES = 16 * 1024 };
-/* {"ok": true, NAME: list, "next": last or null}; `last` is where the next page goes on, if there
- * is `more`. Takes `list` over. */
-json_t *verb_page(const char *name, json_t *list, bool more, uint64_t last);
+/* {"ok": true, NAME: list, "next": where the next page goes on, or null}. Takes both values over. */
+json_t *verb_page(const char *name, json_t *list, json_t *next);
 /* {"ok": true} */
 json_t *verb_done(void);
 /* RFC 3339, or null for 0. */

@@ -208,10 +208,9 @@ json_t *verb_success(const char *name, json_t *value)
     return NULL;
 }
 
-json_t *verb_page(const char *name, json_t *list, bool more, uint64_t last)
+json_t *verb_page(const char *name, json_t *list, json_t *next)
 {
     json_t *response = verb_success(name, list);
-    json_t *next = more ? json_integer((json_int_t)last) : json_null();
     if (json_object_set_new(response, "next", next) == 0)
         return response;
     json_decref(response);

@@ -253,6 +253,12 @@ static enum err load_settings(struct server *server, struct faults *faults)
     return config_load(&server->arguments, &server->settings, faults);
 }
 
+static struct keys_file *file_keys(void *context)
+{
+    const struct server *server = context;
+    return server->gateway ? gateway_keys_file(server->gateway) : NULL;
+}
+
 static enum err make(struct server *server, struct faults *faults)
 {
     TRY(load_settings(server, faults));
@@ -269,7 +275,8 @@ static enum err make(struct server *server, struct faults *faults)
     /* Found now, but said beside whatever else is wrong. */
     enum err closed = check_credentials(settings, keyring_count(server->keyring), faults);
     TRY(accounts_load(server->accounts, server->store, clock_wall_us() / SECOND_US));
-    server->desk = (struct desk){server->store, server->keyring, server->accounts, server->audit};
+    server->desk = (struct desk){server->store, server->keyring, server->accounts,
+                                 server->audit, file_keys,       server};
     TRY(make_first_admin(settings, &server->desk, &server->made_admin, faults));
     server->tidied_us = clock_now_us();
     TRY(recorder_create(settings, gateway_worker_count(settings), &server->recorder));

@@ -12,6 +12,8 @@
 #include "api/verb.h"
 #include "base/clock.h"
 #include "cli/control.h"
+#include "gateway/credential_watch.h"
+#include "identity/keys_file.h"
 
 enum { PATIENCE_MS = 5000, PAUSE_MS = 50 };
 
@@ -97,6 +99,22 @@ enum err writer_open_audit(const struct settings *settings, struct audit **audit
     return audit_open(&options, clock_wall_us(), clock_now_us(), audit, faults);
 }
 
+/* For listings. That it cannot be read is for `sallyport check` to say. */
+static void read_file_keys(struct writer *writer, const struct settings *settings)
+{
+    AUTO(faults) faults = {0};
+    if (credential_files_read_keys(settings, &writer->file_keys, &faults) != OK)
+        writer->file_keys = NULL;
+}
+
+static struct keys_file *file_keys(void *context)
+{
+    const struct writer *writer = context;
+    if (writer->file_keys)
+        keys_file_ref(writer->file_keys);
+    return writer->file_keys;
+}
+
 enum err writer_open(struct writer *writer, const struct settings *settings, struct faults *faults)
 {
     *writer = (struct writer){.directory = strdup(settings->store.directory), .lock = {-1}};
@@ -114,6 +132,7 @@ enum err writer_open(struct writer *writer, const struct settings *settings, str
             err = ERR_MEMORY;
         if (err == OK)
             err = accounts_load(writer->accounts, writer->store, clock_wall_us() / SECOND_US);
+        read_file_keys(writer, settings);
     }
     if (err != OK)
         writer_finish(writer);
@@ -127,7 +146,8 @@ enum err writer_run(struct writer *writer, const json_t *request, json_t **respo
         enum err err = control_call(writer->directory, request, response);
         return err == OK ? OK : explain(faults, writer->directory, err);
     }
-    struct desk desk = {writer->store, writer->keyring, writer->accounts, writer->audit};
+    struct desk desk = {writer->store, writer->keyring, writer->accounts,
+                        writer->audit, file_keys,       writer};
     *response = verb_run(&desk, &local_caller, request);
     return *response ? OK : ERR_MEMORY;
 }
@@ -137,6 +157,7 @@ void writer_finish(struct writer *writer)
     audit_close(writer->audit, clock_wall_us(), clock_now_us());
     keyring_destroy(writer->keyring);
     accounts_destroy(writer->accounts);
+    keys_file_unref(writer->file_keys);
     store_close(writer->store);
     writer_lock_release(&writer->lock);
     free(writer->directory);

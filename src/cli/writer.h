@@ -10,6 +10,7 @@ struct json_t;
 struct keyring;
 struct accounts;
 struct audit;
+struct keys_file;
 
 struct writer {
     char *directory;
@@ -17,7 +18,8 @@ struct writer {
     struct store *store;     /* ours when the lock is */
     struct keyring *keyring;
     struct accounts *accounts;
-    struct audit *audit; /* NULL: there is none */
+    struct audit *audit;         /* NULL: there is none */
+    struct keys_file *file_keys; /* NULL: no file of keys, or none that can be read */
 };
 
 /* Takes the lock and opens the store, or finds a gateway that answers. While another command holds

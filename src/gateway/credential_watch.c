@@ -95,9 +95,13 @@ static enum err use(struct gateway *gateway)
     if (!files)
         return ERR_MEMORY;
     enum err err = gateway_use_files(gateway, files);
-    struct credential_files *old = err ? files : watch->current;
-    if (!err)
+    struct credential_files *old = files;
+    pthread_mutex_lock(&watch->lock);
+    if (!err) {
+        old = watch->current;
         watch->current = files;
+    }
+    pthread_mutex_unlock(&watch->lock);
     credential_files_unref(old);
     return err;
 }
@@ -212,6 +216,17 @@ enum err credential_files_load(struct gateway *gateway, struct faults *faults)
     return OK;
 }
 
+struct keys_file *gateway_keys_file(struct gateway *gateway)
+{
+    struct credential_watch *watch = &gateway->credential_files;
+    pthread_mutex_lock(&watch->lock);
+    struct keys_file *keys = watch->current ? watch->current->keys : NULL;
+    if (keys)
+        keys_file_ref(keys);
+    pthread_mutex_unlock(&watch->lock);
+    return keys;
+}
+
 void credential_files_finish(struct gateway *gateway)
 {
     struct credential_watch *watch = &gateway->credential_files;
@@ -220,6 +235,15 @@ void credential_files_finish(struct gateway *gateway)
     credential_files_unref(watch->current);
     settings_unref(watch->settings);
     faults_finish(&watch->faults);
+    pthread_mutex_destroy(&watch->lock);
+}
+
+enum err credential_files_read_keys(const struct settings *settings, struct keys_file **keys,
+                                    struct faults *faults)
+{
+    const char *path = settings->security.api_keys_file;
+    *keys = NULL;
+    return path ? read_keys(path, keys, faults) : OK;
 }
 
 void credential_files_check(const struct settings *settings, struct faults *faults)

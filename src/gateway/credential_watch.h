@@ -18,8 +18,9 @@ struct watched_file {
 };
 
 struct credential_watch {
-    struct settings *settings;        /* that name the files, or none; a reference */
-    struct credential_files *current; /* those in use; a reference */
+    struct settings *settings; /* that name the files, or none; a reference */
+    pthread_mutex_t lock;
+    struct credential_files *current; /* those in use; a reference. Changed with the lock held */
     struct timer timer;
     struct job job;
     bool looking; /* the job is under way; all below is its own until it is done */
@@ -40,6 +41,11 @@ void credential_files_watch(struct gateway *gateway);
 /* After a reload of the configuration: reads the files that it names, on another thread. */
 void credential_files_reload(struct gateway *gateway);
 void credential_files_finish(struct gateway *gateway);
+
+/* The keys of the file that the settings name, with a reference; NULL with OK: it names none.
+ * Errors as of credential_files_load. */
+enum err credential_files_read_keys(const struct settings *settings, struct keys_file **keys,
+                                    struct faults *faults) MUST_CHECK;
 
 /* What is wrong with the files that the settings name, as `serve` would find. */
 void credential_files_check(const struct settings *settings, struct faults *faults);

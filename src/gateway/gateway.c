@@ -271,6 +271,7 @@ enum err gateway_create(const struct gateway_parts *parts, struct gateway **gate
     if (!made)
         return ERR_MEMORY;
     made->arguments = parts->arguments;
+    pthread_mutex_init(&made->credential_files.lock, NULL);
     made->memory_fd = made->signals.fd = made->loop.epoll = made->loop.wake = -1;
     enum err err = make_all(made, parts, faults);
     if (err) {

@@ -10,6 +10,7 @@
 
 struct gateway;
 struct inherited;
+struct keys_file;
 
 /* What cli/ brings along. */
 struct gateway_parts {
@@ -50,6 +51,10 @@ void gateway_signals(sigset_t *signals);
 /* Until TERM or INT, and the drain after it. */
 void gateway_run(struct gateway *gateway);
 void gateway_destroy(struct gateway *gateway);
+
+/* The keys of security.api_keys_file as they are now, with a reference; NULL: no file is named. Any
+ * thread. */
+struct keys_file *gateway_keys_file(struct gateway *gateway);
 
 /* For keyring_create: returns when every worker has passed a turn. Context: a struct gateway **,
  * which may still be NULL. */

@@ -24,7 +24,8 @@ struct keys_file {
     size_t count, unnamed;
     struct file_key *entries;
     struct map by_id, by_public_id; /* of entries */
-    char *texts;                    /* what the entries point to */
+    char *path;
+    char *texts; /* what the entries point to */
     size_t texts_bytes, texts_used;
 };
 
@@ -46,11 +47,12 @@ static void destroy(struct keys_file *table)
     if (table->texts)
         explicit_bzero(table->texts, table->texts_bytes);
     free(table->texts);
+    free(table->path);
     free(table->entries);
     free(table);
 }
 
-static struct keys_file *create(size_t entries)
+static struct keys_file *create(const char *path, size_t entries)
 {
     struct keys_file *table = calloc(1, sizeof *table);
     if (!table)
@@ -61,8 +63,10 @@ static struct keys_file *create(size_t entries)
     table->entries = calloc(entries ? entries : 1, sizeof *table->entries);
     table->texts_bytes = (entries ? entries : 1) * ENTRY_TEXTS_MAX;
     table->texts = malloc(table->texts_bytes);
-    if (!table->entries || !table->texts) {
-        table->texts_bytes = 0; /* nothing to wipe yet */
+    table->path = strdup(path);
+    if (!table->entries || !table->texts || !table->path) {
+        free(table->texts); /* nothing to wipe yet */
+        table->texts = NULL;
         destroy(table);
         return NULL;
     }
@@ -79,6 +83,11 @@ void keys_file_unref(struct keys_file *table)
 {
     if (table && atomic_fetch_sub_explicit(&table->references, 1, memory_order_acq_rel) == 1)
         destroy(table);
+}
+
+const char *keys_file_path(const struct keys_file *table)
+{
+    return table->path;
 }
 
 size_t keys_file_count(const struct keys_file *table)
@@ -401,7 +410,8 @@ static enum err read_document(struct reading *reading)
     TRY(find_list(reading, &list));
     size_t count =
         list ? (size_t)(list->data.sequence.items.top - list->data.sequence.items.start) : 0;
-    reading->table = create(count < KEYS_FILE_ENTRIES_MAX ? count : KEYS_FILE_ENTRIES_MAX);
+    reading->table =
+        create(reading->file, count < KEYS_FILE_ENTRIES_MAX ? count : KEYS_FILE_ENTRIES_MAX);
     if (!reading->table)
         return ERR_MEMORY;
     for (size_t i = 0; i < count; i++) {

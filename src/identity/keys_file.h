@@ -52,6 +52,8 @@ void keys_file_ref(struct keys_file *table);
 /* Wipes and frees with the last reference; NULL does nothing. */
 void keys_file_unref(struct keys_file *table);
 
+/* The name it was given. */
+const char *keys_file_path(const struct keys_file *table);
 size_t keys_file_count(const struct keys_file *table);
 /* How many have no public id. */
 size_t keys_file_unnamed(const struct keys_file *table);

@@ -140,8 +140,57 @@ class KeysFile(KeysCase):
         self.assertEqual(response.status, 200)
         self.assertEqual(self.gateway.logged(response)["user"], "made")
 
+    def test_keys_of_the_store_are_revoked_as_ever(self):
+        key = self.gateway.key("short")
+        response = self.get(f"/api/v1/auth/api-keys/{key['id']}", key=TEAM, method="DELETE")
+        self.assertEqual(response.status, 204)
+        self.assertEqual(self.status(key["key"]), 401)
+        self.assertEqual(self.status(TEAM), 200)
+
     def test_keys_of_the_store_are_taken_beside_them(self):
         self.assertEqual(self.status(self.key), 200)
+
+
+class Listing(KeysCase):
+    @classmethod
+    def set_up(cls):
+        cls.manager = cls.gateway.key("manager", "manage_users")["key"]
+
+    def test_they_are_listed_behind_those_of_the_store(self):
+        keys = self.get("/api/v1/auth/api-keys", key=self.manager).json()["data"]
+        self.assertEqual([key["name"] for key in keys], ["caller", "manager", "team-core", "partner-acme"])
+        self.assertEqual([key.get("source") for key in keys[2:]], ["file", "file"])
+        self.assertNotIn("hash", keys[2])
+        listed = json.loads(self.gateway.command("key", "list", "--json").stdout)
+        self.assertEqual([key["name"] for key in listed], [key["name"] for key in keys])
+        self.assertIn("file", self.gateway.command("key", "list").stdout)
+
+    def test_one_is_shown(self):
+        key = self.get("/api/v1/auth/api-keys/team-core", key=self.manager).json()
+        self.assertEqual((key["owner"], key["source"], key["status"]), ("admin@example.com", "file", "live"))
+        self.assertEqual(key["created_at"], "2025-01-01T00:00:00Z")
+        shown = json.loads(self.gateway.command("key", "show", "team-core", "--json").stdout)
+        self.assertEqual(shown["id"], "team-core")
+        self.assert_refused(self.get("/api/v1/auth/api-keys/team-cor", key=self.manager), 404)
+
+    def test_it_is_not_revoked_here(self):
+        response = self.get("/api/v1/auth/api-keys/team-core", key=self.manager, method="DELETE")
+        self.assert_refused(response, 409, "CONFLICT")
+        self.assertIn("api_keys.yaml, line 2", response.json()["detail"])
+        done = self.gateway.command("key", "revoke", "team-core", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("api_keys.yaml", done.stderr)
+        self.assertEqual(self.status(TEAM), 200)
+
+    def test_many_come_in_pages(self):
+        many = "".join(f'  - {{key_id: k{number}, hash: "{hash_of(TEAM)}", public_id: {number:012}}}\n' for number in range(300))
+        self.gateway.write("keys:\n" + many)
+        listed = json.loads(self.gateway.command("key", "list", "--json").stdout)
+        names = [key["name"] for key in listed if key.get("source") == "file"]
+        self.assertEqual(names, [f"k{number}" for number in range(300)])
+
+    def test_strangers_see_none(self):
+        self.assert_refused(self.get("/api/v1/auth/api-keys/team-core", key=PARTNER), 403)
 
 
 class OverHttp2(KeysCase):
