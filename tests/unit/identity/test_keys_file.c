@@ -102,20 +102,21 @@ static void times_are_read(void **state)
         const char *text;
         uint64_t epoch_s;
     } rows[] = {
-        {"2026-01-01T00:00:00Z",        1767225600},
-        {"2026-01-01T01:00:00+01:00",   1767225600},
-        {"2026-01-01T00:00:00",         1767225600},
-        {"\"2026-01-01\"",              1767225600},
-        {"2026-01-01",                  1767225600},
-        {"~",                           0         },
-        {"Null",                        0         },
-        {"",                            0         },
+        {"2026-01-01T00:00:00Z",      1767225600},
+        {"2026-01-01T01:00:00+01:00", 1767225600},
+        {"2026-01-01T00:00:00",       1767225600},
+        {"\"2026-01-01\"",            1767225600},
+        {"2026-01-01",                1767225600},
+        {"~",                         0         },
+        {"Null",                      0         },
+        {"",                          0         },
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         AUTO(fixture) f = {0};
         char text[256];
-        int len = snprintf(text, sizeof text, "keys:\n  - key_id: a\n    hash: %s\n    expires_at: %s\n",
-                           HASH, rows[i].text);
+        int len =
+            snprintf(text, sizeof text, "keys:\n  - key_id: a\n    hash: %s\n    expires_at: %s\n",
+                     HASH, rows[i].text);
         assert_int_equal(parse(&f, slice_make(text, (size_t)len)), OK);
         assert_int_equal(f.faults.count, 0);
         assert_int_equal(find(&f, "a")->expires_epoch_s, rows[i].epoch_s);
@@ -131,29 +132,30 @@ static void a_bad_entry_is_named_and_drops_nothing_else(void **state)
         unsigned line;
         const char *said;
     } rows[] = {
-        {"  - key_id: a\n",                                            3, "missing"   },
-        {"  - hash: " HASH "\n",                                       3, "missing"   },
-        {"  - just text\n",                                            3, "not an entry"},
-        {"  - [key_id, a]\n",                                          3, "not an entry"},
-        {"  -\n",                                                      3, "not an entry"},
-        {"  - key_id: a\n    hash: plain-text-secret\n",               4, "hash"      },
-        {"  - key_id: a\n    hash: $2b$31$zm3fHDGHYS/Q2B71Y5J3f.4Smeol3xCcoHz5lmhuVMoglf3P6uoQ2\n", 4, "hash"},
-        {"  - key_id: a\n    hash: $6$rounds=1000$salt$x\n",           4, "hash"      },
-        {"  - key_id: a\n    hash: [" HASH "]\n",                      4, "hash"      },
-        {"  - key_id: \"\"\n    hash: " HASH "\n",                     3, "key_id"    },
-        {"  - key_id: \"a\\nb\"\n    hash: " HASH "\n",                3, "key_id"    },
-        {"  - key_id: a\n    hash: " HASH "\n    owner: [x]\n",        5, "owner"     },
-        {"  - key_id: a\n    hash: " HASH "\n    scopes: []\n",        5, "scopes"    },
-        {"  - key_id: a\n    hash: " HASH "\n    scopes: [chat:all]\n", 5, "scopes"   },
-        {"  - key_id: a\n    hash: " HASH "\n    scopes: [[\"*\"]]\n", 5, "scopes"    },
-        {"  - key_id: a\n    hash: " HASH "\n    scopes:\n",           5, "scopes"    },
-        {"  - key_id: a\n    hash: " HASH "\n    expires_at: soon\n",  5, "expires_at"},
-        {"  - key_id: a\n    hash: " HASH "\n    expires_at: 2026-13-01\n", 5, "expires_at"},
-        {"  - key_id: a\n    hash: " HASH "\n    expires_at: [x]\n",   5, "expires_at"},
-        {"  - key_id: a\n    hash: " HASH "\n    expire_at: 2026-01-01\n", 5, "no key has"},
-        {"  - key_id: a\n    hash: " HASH "\n    public_id: short\n",  5, "public_id" },
-        {"  - key_id: a\n    hash: " HASH "\n    key_id: a\n",         5, "twice"     },
-        {"  - key_id: good\n    hash: " HASH "\n",                     3, "same key_id"},
+        {"  - key_id: a\n",                                                                         3, "missing"     },
+        {"  - hash: " HASH "\n",                                                                    3, "missing"     },
+        {"  - just text\n",                                                                         3, "not an entry"},
+        {"  - [key_id, a]\n",                                                                       3, "not an entry"},
+        {"  -\n",                                                                                   3, "not an entry"},
+        {"  - key_id: a\n    hash: plain-text-secret\n",                                            4, "hash"        },
+        {"  - key_id: a\n    hash: $2b$31$zm3fHDGHYS/Q2B71Y5J3f.4Smeol3xCcoHz5lmhuVMoglf3P6uoQ2\n",
+         4,                                                                                            "hash"        },
+        {"  - key_id: a\n    hash: $6$rounds=1000$salt$x\n",                                        4, "hash"        },
+        {"  - key_id: a\n    hash: [" HASH "]\n",                                                   4, "hash"        },
+        {"  - key_id: \"\"\n    hash: " HASH "\n",                                                  3, "key_id"      },
+        {"  - key_id: \"a\\nb\"\n    hash: " HASH "\n",                                             3, "key_id"      },
+        {"  - key_id: a\n    hash: " HASH "\n    owner: [x]\n",                                     5, "owner"       },
+        {"  - key_id: a\n    hash: " HASH "\n    scopes: []\n",                                     5, "scopes"      },
+        {"  - key_id: a\n    hash: " HASH "\n    scopes: [chat:all]\n",                             5, "scopes"      },
+        {"  - key_id: a\n    hash: " HASH "\n    scopes: [[\"*\"]]\n",                              5, "scopes"      },
+        {"  - key_id: a\n    hash: " HASH "\n    scopes:\n",                                        5, "scopes"      },
+        {"  - key_id: a\n    hash: " HASH "\n    expires_at: soon\n",                               5, "expires_at"  },
+        {"  - key_id: a\n    hash: " HASH "\n    expires_at: 2026-13-01\n",                         5, "expires_at"  },
+        {"  - key_id: a\n    hash: " HASH "\n    expires_at: [x]\n",                                5, "expires_at"  },
+        {"  - key_id: a\n    hash: " HASH "\n    expire_at: 2026-01-01\n",                          5, "no key has"  },
+        {"  - key_id: a\n    hash: " HASH "\n    public_id: short\n",                               5, "public_id"   },
+        {"  - key_id: a\n    hash: " HASH "\n    key_id: a\n",                                      5, "twice"       },
+        {"  - key_id: good\n    hash: " HASH "\n",                                                  3, "same key_id" },
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         AUTO(fixture) f = {0};
@@ -190,7 +192,8 @@ static void two_entries_share_no_public_id(void **state)
 static void an_empty_file_has_no_keys(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"", "# nothing yet\n", "---\n", "keys:\n", "keys: []", "keys: null", "~"};
+    static const char *const rows[] = {"",         "# nothing yet\n", "---\n", "keys:\n",
+                                       "keys: []", "keys: null",      "~"};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         AUTO(fixture) f = {0};
         assert_int_equal(parse(&f, slice_of(rows[i])), OK);
@@ -206,19 +209,19 @@ static void what_is_not_this_file_is_refused_as_a_whole(void **state)
         const char *text;
         unsigned line;
     } rows[] = {
-        {"keys: [",                         1},
-        {"keys:\n" GOOD "\tx: 1\n",         3},
-        {"keys:\n" GOOD "  - \"unended\n",  3},
-        {"- a\n- b\n",                      1},
-        {"text",                            1},
-        {"keys: text",                      1},
-        {"keys: {a: b}",                    1},
-        {"key: []",                         1},
-        {"keys: []\nkeys: []\n",            1},
-        {"keys:\n" GOOD "more: 1\n",        1},
-        {"---\nkeys: []\n---\nkeys: []\n",  4},
-        {"keys: *nobody",                   1},
-        {"keys: \xff\xfe",                  1},
+        {"keys: [",                        1},
+        {"keys:\n" GOOD "\tx: 1\n",        3},
+        {"keys:\n" GOOD "  - \"unended\n", 3},
+        {"- a\n- b\n",                     1},
+        {"text",                           1},
+        {"keys: text",                     1},
+        {"keys: {a: b}",                   1},
+        {"key: []",                        1},
+        {"keys: []\nkeys: []\n",           1},
+        {"keys:\n" GOOD "more: 1\n",       1},
+        {"---\nkeys: []\n---\nkeys: []\n", 4},
+        {"keys: *nobody",                  1},
+        {"keys: \xff\xfe",                 1},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         AUTO(fixture) f = {0};
