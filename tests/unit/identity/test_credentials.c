@@ -197,7 +197,7 @@ static void a_change_of_the_account_ends_it(void **state)
     const struct account_change enabled = {.sets_disabled = true};
     assert_int_equal(accounts_change(f.accounts, f.store, SLICE("alice"), &enabled, NOW), OK);
     assert_true(remembered(&f, "alice", "correct horse"));
-    assert_int_equal(accounts_delete(f.accounts, f.store, SLICE("alice")), OK);
+    assert_int_equal(accounts_delete(f.accounts, f.store, SLICE("alice"), NOW), OK);
     assert_false(remembered(&f, "alice", "correct horse"));
     assert_int_equal(verify(&f, "alice", "correct horse"), ERR_DENIED);
     end(&f);
