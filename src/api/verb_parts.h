@@ -57,7 +57,8 @@ json_t *verb_success(const char *name, json_t *value);
 /* A list is cut where it has this many bytes or more; what one member has on top of that fits into
  * VERB_LINE_MAX: a key at most 41 KB (identity/api_key.h). */
 enum { VERB_PAGE_BYTES = 16 * 1024 };
-/* {"ok": true, NAME: list, "next": where the next page goes on, or null}. Takes both values over. */
+/* {"ok": true, NAME: list, "next": where the next page goes on, or null}. Takes both values over.
+ */
 json_t *verb_page(const char *name, json_t *list, json_t *next);
 /* {"ok": true} */
 json_t *verb_done(void);

@@ -1,5 +1,6 @@
 /* Their turn: a slot of the upstream's. Since reading the body took time, the key, session or
- * password is looked at once more: what was revoked, disabled or changed meanwhile opens nothing. */
+ * password is looked at once more: what was revoked, disabled or changed meanwhile opens nothing.
+ */
 #include "base/clock.h"
 #include "gateway/gate.h"
 
