@@ -121,7 +121,9 @@ export class Engine {
         engine.folder = mkdtempSync(join(tmpdir(), 'sallyport-engine-'));
         const model = join(engine.folder, 'tiny.gguf');
         makeGguf(model);
-        engine.child = spawn(process.execPath, [join(HERE, 'engine.mjs'), model], { stdio: ['pipe', 'pipe', 'inherit'] });
+        // Its library wants CI to be a boolean, or not there.
+        const { CI, ...env } = process.env;
+        engine.child = spawn(process.execPath, [join(HERE, 'engine.mjs'), model], { env, stdio: ['pipe', 'pipe', 'inherit'] });
         const [, port] = await lineOf(engine.child.stdout, /^engine on (\d+)$/, 'the engine');
         engine.url = `http://127.0.0.1:${port}`;
         return engine;
