@@ -64,7 +64,16 @@ enum err make_first_secrets(const struct settings *settings, bool *made, struct 
 
 enum err check_credentials(const struct settings *settings, size_t keys, struct faults *faults)
 {
-    if (!settings->security.auth_enabled || keys || settings_has_credentials(settings))
+    if (!settings->security.auth_enabled)
+        return OK;
+    if (!secret_empty(&settings->security.admin_password) && !settings_has_sign_in(settings)) {
+        faults_add(faults, settings->file, 0, "security.jwt_secret",
+                   "nobody can sign in with security.admin_password without it: set it "
+                   "(INFERNO_JWT_SECRET, 32 random bytes or more, as `openssl rand -hex 32` prints "
+                   "them)");
+        return ERR_CONFIG;
+    }
+    if (keys || settings_has_credentials(settings))
         return OK;
     faults_add(faults, settings->file, 0, "security.jwt_secret",
                "nobody could be let in: set it (INFERNO_JWT_SECRET, 32 random bytes or more, as "

@@ -107,6 +107,12 @@ class Config(unittest.TestCase, metaclass=RowsType):
                 if value not in ("production", "true"):
                     self.assertNotIn(value, done.stderr)
 
+    @rows({"nothing": ({}, "nobody could be let in"),
+           "a password without a secret": ({"INFERNO_ADMIN_PASSWORD": SIGNING[:20]}, "nobody can sign in")})
+    def start_without_a_way_in(self, variables, said):
+        done = self.run_binary("serve", "--config", self.file, text=GOOD, **variables)
+        self.assert_wrong(done, None, ["security.jwt_secret", said])
+
     def test_secret_key_verifies_beside_another_secret_and_signs_alone(self):
         done = self.check("--effective", text=GOOD, INFERNO_JWT_SECRET=SIGNING, SECRET_KEY=RETIRING)
         self.assertEqual(done.returncode, 0, done.stderr)
