@@ -5,7 +5,7 @@
  *   attack                                        prints the table: name, tab, title
  *   attack NAME PORT BODY_FILE KEYS_FILE WRONG_KEYS_FILE
  *
- * It comes from 127.0.0.2, the good client from 127.0.0.1: they share no limit. When the attack is
+ * It comes from 127.0.0.2 and following, the good client from 127.0.0.1: they share no limit. When the attack is
  * under way it prints "ready"; when standard input ends it lets go of everything and prints one
  * line of JSON: how much of the attack there was, and which answers it got. An attack that gets
  * other answers than its row expects is not the attack that it is called; that is for the caller to
@@ -105,8 +105,10 @@ static void connection_end(struct connection *c)
 
 static int socket_make(void)
 {
-    struct sockaddr_in from = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1)};
+    in_addr_t address = INADDR_LOOPBACK + 1;
+    if (attack->addresses)
+        address += (in_addr_t)(begun % attack->addresses);
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
     int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0)
         fail("attack: socket: %s", strerror(errno));
@@ -115,7 +117,7 @@ static int socket_make(void)
     if (attack->manner == READ_LESS)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int));
     if (bind(descriptor, (struct sockaddr *)&from, sizeof(from)) < 0)
-        fail("attack: bind to 127.0.0.2: %s", strerror(errno));
+        fail("attack: bind to an address of loopback: %s", strerror(errno));
     return descriptor;
 }
 

@@ -23,6 +23,7 @@ struct attack {
     unsigned answers;     /* to one payload of an ASK */
     const char *statuses; /* the answers that are expected, "400 413"; NULL: none is */
     unsigned pause_ms;    /* between the bytes of a DRIP, the reads of READ_LESS */
+    unsigned addresses;   /* it comes from so many, in turn; 0: from one */
 };
 
 extern const struct attack attacks[];

@@ -186,6 +186,23 @@ static void unknown_keys(void)
     }
 }
 
+/* Names that are there and names that are not; no two passwords are the same. */
+static void wrong_passwords(void)
+{
+    static const char form[] = "{\"username\":\"%s%u\",\"password\":\"guess-number-%06u\"}";
+    for (unsigned i = 0; i < 1000; i++) {
+        struct text text = {0}, body = {0};
+        text_print(&body, form, i % 2 ? "admin" : "visitor", i / 100, i);
+        text_print(&text,
+                   "POST /api/v1/auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                   "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+                   body.len);
+        text_add(&text, body.bytes, body.len);
+        free(body.bytes);
+        send_text(&text);
+    }
+}
+
 static void refused_bodies(void)
 {
     struct text unknown = {0}, too_large = {0};
@@ -349,6 +366,15 @@ const struct attack attacks[] = {
      .connections = 64,
      .answers = 1,
      .statuses = "401"                         },
+    {.name = "login-storm",
+     .title = "wrong passwords from 50,000 addresses, 500/s",
+     .prepare = wrong_passwords,
+     .manner = ASK,
+     .rate_per_s = 500,
+     .connections = 64,
+     .answers = 1,
+     .statuses = "401 429 503",
+     .addresses = 50000                        },
     {.name = "unread-bodies",
      .title = "1 MB behind a refused head, 100/s",
      .prepare = refused_bodies,

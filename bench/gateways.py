@@ -9,6 +9,7 @@ import grp
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import subprocess
 
@@ -28,6 +29,8 @@ class Site:
         self.keys = self.make_keys("store", key_count, self.keys_file)
         # Well formed keys that no gateway knows: those of another store.
         self.make_keys("other-store", 50, self.wrong_keys_file)
+        self.signing_secret = secrets.token_hex(32)
+        self.make_user("store", "admin")
         rows = [(key, f"bench-{number}") for number, key in enumerate(self.keys)]
         (directory / "nginx-keys.map").write_text("".join(f'"Bearer {k}" "{n}";\n' for k, n in rows))
         (directory / "haproxy-keys.map").write_text("".join(f"{k} {n}\n" for k, n in rows))
@@ -45,6 +48,13 @@ class Site:
             keys.append(json.loads(done.stdout)["key"])
         path.write_text("\n".join(keys) + "\n")
         return keys
+
+    def make_user(self, store, name):
+        command = [BINARY, "user", "add", name, "--config", self.directory / f"{store}.toml", "--role", "admin"]
+        done = subprocess.run(command, input=secrets.token_urlsafe(16) + "\n", capture_output=True, text=True,
+                              check=False)
+        if done.returncode != 0:
+            raise Failed(f"sallyport user add: {done.stderr.strip()}")
 
 
 def make_certificate(directory):
@@ -96,7 +106,7 @@ def sallyport_with(auth, ip, key, access_log):
         shutil.copytree(site.directory / "store", directory / "store")
         config = directory / "sallyport.toml"
         config.write_text(filled("sallyport.toml.in", {
-            "PORT": port, "UPSTREAM": site.upstream, "DIR": directory, "AUTH": auth, "IP": ip, "KEY": key,
+            "PORT": port, "UPSTREAM": site.upstream, "DIR": directory, "AUTH": auth, "SECRET": site.signing_secret, "IP": ip, "KEY": key,
             "ACCESS_LOG": directory / "access.log" if access_log else "", "TLS": "https://" if tls else "",
             "CERTIFICATE": f'tls_cert_path = "{site.certificate}"\ntls_key_path = "{site.certificate_key}"'
                            if tls else ""}))
