@@ -23,6 +23,9 @@ struct caller {
     const struct settings *settings;
     const struct token_keys *tokens;
     struct rate_table *rates;
+    /* Whether somebody still waits for the answer; NULL: always. For what only reads, and long. */
+    bool (*is_wanted)(void *waiter);
+    void *waiter;
 };
 
 /* A command on this machine. */

@@ -53,21 +53,12 @@ static enum err decode(struct slice text, bool plus, json_t **value)
     return *value ? OK : valid ? ERR_MEMORY : ERR_SYNTAX;
 }
 
-static enum err pair_value(struct slice text, bool numbers, json_t **value)
-{
-    uint64_t number;
-    if (!numbers || !slice_number(text, INT64_MAX, &number))
-        return decode(text, true, value);
-    *value = json_integer((json_int_t)number);
-    return *value ? OK : ERR_MEMORY;
-}
-
 /* One pair of a form or a query; twice the same name is refused, as in JSON. */
-static enum err add_pair(json_t *object, struct slice name, struct slice value, bool numbers)
+static enum err add_pair(json_t *object, struct slice name, struct slice value)
 {
     json_t *key, *text;
     TRY(decode(name, true, &key));
-    enum err err = pair_value(value, numbers, &text);
+    enum err err = decode(value, true, &text);
     const char *word = json_string_value(key);
     if (err == OK &&
         (!word[0] || strlen(word) != json_string_length(key) || json_object_get(object, word))) {
@@ -80,14 +71,13 @@ static enum err add_pair(json_t *object, struct slice name, struct slice value, 
     return err;
 }
 
-/* Each pair becomes a member. `numbers`: what looks like one is one; a form has only texts, a
- * password of digits too. */
-static enum err add_pairs(json_t *object, struct slice pairs, bool numbers,
-                          struct document_refusal *refusal, const char *what)
+/* Each pair becomes a member, and each value a text: who reads it knows what may be a number. */
+static enum err add_pairs(json_t *object, struct slice pairs, struct document_refusal *refusal,
+                          const char *what)
 {
     for (unsigned count = 0; pairs.len; count++) {
         struct slice value = slice_cut(&pairs, '&'), name = slice_cut(&value, '=');
-        enum err err = count < PAIRS_MAX ? add_pair(object, name, value, numbers) : ERR_SYNTAX;
+        enum err err = count < PAIRS_MAX ? add_pair(object, name, value) : ERR_SYNTAX;
         if (err == ERR_SYNTAX)
             return refuse(refusal, "usage", what);
         TRY(err);
@@ -119,17 +109,15 @@ static enum err read_body(const struct document_request *request, json_t **objec
     if (!request->form && request->body.len)
         return read_json(request->body, object, refusal);
     *object = json_object();
-    return *object
-               ? add_pairs(*object, request->body, false, refusal, "The form is not well formed.")
-               : ERR_MEMORY;
+    return *object ? add_pairs(*object, request->body, refusal, "The form is not well formed.")
+                   : ERR_MEMORY;
 }
 
 static enum err make_request(const struct document_request *request, json_t **object,
                              struct document_refusal *refusal)
 {
     TRY(read_body(request, object, refusal));
-    TRY(add_pairs(*object, request->query, true, refusal,
-                  "The query of the URL is not well formed."));
+    TRY(add_pairs(*object, request->query, refusal, "The query of the URL is not well formed."));
     const char *taken = json_object_get(*object, "verb")                    ? "verb"
                         : request->id.len && json_object_get(*object, "id") ? "id"
                                                                             : NULL;

@@ -12,7 +12,7 @@ struct caller;
 struct document_request {
     const char *verb;
     struct slice id;    /* what the path names; empty: nothing */
-    struct slice query; /* of the URL: "a=b&c=d", its values become strings or numbers */
+    struct slice query; /* of the URL: "a=b&c=d", its values become strings */
     struct slice body;
     bool form; /* the body is what a web form sends, else JSON, or empty */
 };

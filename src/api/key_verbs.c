@@ -162,7 +162,7 @@ static enum err list_row(void *context, const struct stored_key *key)
 json_t *verb_key_list(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
     static const struct field fields[] = {
-        {"after", FIELD_NUMBER, false, 0, 0},
+        {"after", FIELD_DIGITS, false, 0, 0},
         {0 }
     };
     int64_t after = 0;

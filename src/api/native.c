@@ -16,8 +16,10 @@ enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
 struct errand {
     struct job job;
     struct exchange *x; /* NULL: the client is gone */
+    atomic_bool gone;   /* the same, for the thread that runs it */
     const struct errand_plan *plan;
     struct desk *desk;
+    const struct shared *shared;
     struct snapshot *snapshot; /* a reference: settings and token keys */
     struct api_key *key;       /* a reference, or NULL */
     struct session *session;   /* the same */
@@ -46,6 +48,7 @@ static const struct {
     {"store",           REFUSE_STORE},
     {"audit",           REFUSE_STORE},
     {"memory",          REFUSE_OVERLOADED},
+    {"closing",         REFUSE_SHUTTING_DOWN},
 };
 // clang-format on
 
@@ -120,6 +123,7 @@ static void cancel(struct exchange *x)
 {
     struct errand *errand = x->native_state;
     errand->x = NULL;
+    atomic_store_explicit(&errand->gone, true, memory_order_relaxed);
 }
 
 /* --- from the exchange --------------------------------------------------------------------------
@@ -136,6 +140,7 @@ static struct slice put(char **at, struct slice text)
 
 static void hold(struct errand *errand, const struct exchange *x)
 {
+    errand->shared = x->worker->shared;
     errand->snapshot = x->use->snapshot;
     snapshot_ref(errand->snapshot);
     errand->key = x->principal.key;
@@ -144,6 +149,14 @@ static void hold(struct errand *errand, const struct exchange *x)
     errand->session = x->principal.session;
     if (errand->session)
         session_ref(errand->session);
+}
+
+/* What only reads may be given up when the client is, and when the gate closes. */
+static bool is_wanted(void *context)
+{
+    struct errand *errand = context;
+    return !atomic_load_explicit(&errand->gone, memory_order_relaxed) &&
+           !atomic_load_explicit(&errand->shared->left, memory_order_relaxed);
 }
 
 static void introduce(struct errand *errand, const struct exchange *x, char **at)
@@ -163,6 +176,8 @@ static void introduce(struct errand *errand, const struct exchange *x, char **at
         .settings = errand->snapshot->settings,
         .tokens = &errand->snapshot->tokens,
         .rates = x->worker->shared->rates,
+        .is_wanted = is_wanted,
+        .waiter = errand,
     };
 }
 
@@ -248,8 +263,7 @@ void answer_errand(struct exchange *x)
     }
     x->native_state = errand;
     x->native_cancel = cancel;
-    enum lane lane = plan->hashes ? LANE_HASH : LANE_STORE;
-    if (jobs_submit(x->worker->shared->jobs, lane, &errand->job) == OK)
+    if (jobs_submit(x->worker->shared->jobs, plan->lane, &errand->job) == OK)
         return;
     x->native_cancel = NULL;
     release(errand);

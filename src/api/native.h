@@ -11,7 +11,7 @@ struct errand_plan {
     const char *member; /* of the response: it is the answer's body; NULL: there is none */
     bool list;          /* `member` is a list, and is answered as one */
     unsigned status;
-    bool hashes;         /* passwords: in the lane for what is slow */
+    enum lane lane;
     bool signs;          /* there only while one can sign in with a password */
     unsigned per_minute; /* how often an address may; 0: as its other limits say */
 };

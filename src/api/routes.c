@@ -6,8 +6,8 @@
 
 /* What the routes below have done. */
 static const struct errand_plan
-    login =        {"login",             "tokens",   .status = 200, .hashes = true, .signs = true, .per_minute = 5},
-    short_login =  {"login_for_minutes", "tokens",   .status = 200, .hashes = true, .signs = true, .per_minute = 5},
+    login =        {"login",             "tokens",   .status = 200, .lane = LANE_HASH, .signs = true, .per_minute = 5},
+    short_login =  {"login_for_minutes", "tokens",   .status = 200, .lane = LANE_HASH, .signs = true, .per_minute = 5},
     refresh =      {"refresh",           "tokens",   .status = 200, .signs = true, .per_minute = 120},
     logout =       {"logout",            NULL,       .status = 204, .signs = true},
     me =           {"me",                "me",       .status = 200},
@@ -20,10 +20,12 @@ static const struct errand_plan
     key_rotate =   {"key_rotate",        "key",      .status = 201},
     key_revoke =   {"key_revoke",        NULL,       .status = 204},
     user_list =    {"user_list",         "users",    .status = 200, .list = true},
-    user_create =  {"user_create",       "user",     .status = 201, .hashes = true},
+    user_create =  {"user_create",       "user",     .status = 201, .lane = LANE_HASH},
     user_show =    {"user_show",         "user",     .status = 200},
-    user_update =  {"user_update",       "user",     .status = 200, .hashes = true},
-    user_delete =  {"user_delete",       NULL,       .status = 204};
+    user_update =  {"user_update",       "user",     .status = 200, .lane = LANE_HASH},
+    user_delete =  {"user_delete",       NULL,       .status = 204},
+    audit_list =   {"audit_list",        "records",  .status = 200, .list = true, .lane = LANE_AUDIT},
+    audit_verify = {"audit_verify",      "verdict",  .status = 200, .lane = LANE_AUDIT};
 
 static const struct native_route routes[] = {
     /* path                method         right             name          answer */
@@ -61,6 +63,9 @@ static const struct native_route routes[] = {
     {"/api/v1/users/*",      METHOD_GET,    MANAGE_USERS, "users",        answer_errand, .plan = &user_show},
     {"/api/v1/users/*",      METHOD_PATCH,  MANAGE_USERS, "users",        answer_errand, .body = NATIVE_JSON, .plan = &user_update},
     {"/api/v1/users/*",      METHOD_DELETE, MANAGE_USERS, "users",        answer_errand, .plan = &user_delete},
+
+    {"/api/v1/audit",        METHOD_GET,    VIEW_AUDIT_LOGS, "audit",     answer_errand, .plan = &audit_list},
+    {"/api/v1/audit/verify", METHOD_GET,    VIEW_AUDIT_LOGS, "audit",     answer_errand, .plan = &audit_verify},
     {0},
 };
 // clang-format on

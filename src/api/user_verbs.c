@@ -178,7 +178,7 @@ static json_t *page_of(const struct account_view *views, size_t count, uint64_t 
 json_t *verb_user_list(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
     static const struct field fields[] = {
-        {"after", FIELD_NUMBER, false, 0, 0},
+        {"after", FIELD_DIGITS, false, 0, 0},
         {0 }
     };
     int64_t after = 0;

@@ -6,7 +6,7 @@
  * A request is {"verb": NAME, ...}. A response is {"ok": true, ...} or {"ok": false, "error": code,
  * "message": sentence, "param": member or null}. Codes: "usage" (the request is wrong), "denied",
  * "unauthenticated", "not_found", "conflict", "limit", "rate" (with "retry_after_s"), "store",
- * "audit", "memory". */
+ * "audit", "memory", "closing". */
 #ifndef API_VERB_H
 #define API_VERB_H
 

@@ -7,12 +7,13 @@
 typedef json_t *verb_fn(const struct desk *desk, const struct caller *caller,
                         const json_t *request);
 
-/* key_verbs.c, key_change_verbs.c, user_verbs.c, session_verbs.c */
+/* key_verbs.c, key_change_verbs.c, user_verbs.c, session_verbs.c, audit_verbs.c */
 verb_fn verb_key_list, verb_key_show, verb_key_revoke, verb_key_prune;
 verb_fn verb_key_create, verb_key_update, verb_key_rotate;
 verb_fn verb_user_create, verb_user_list, verb_user_show, verb_user_update, verb_user_delete;
 verb_fn verb_login, verb_login_for_minutes, verb_refresh, verb_logout, verb_me, verb_session_list,
     verb_session_end;
+verb_fn verb_audit_list, verb_audit_verify;
 
 /* file_key_verbs.c, for key_verbs.c. NULL: it is about no key of the file that the caller may see.
  */
@@ -30,12 +31,18 @@ json_t *file_key_append(const struct desk *desk, const struct caller *caller, js
 /* --- requests -----------------------------------------------------------------------------------
  */
 
-enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_BOOL, FIELD_LIST };
+enum field_type {
+    FIELD_TEXT,   /* struct slice */
+    FIELD_NUMBER, /* int64_t */
+    FIELD_DIGITS, /* the same; its digits are taken too: the query of a URL has only texts */
+    FIELD_BOOL,   /* bool */
+    FIELD_LIST,   /* const json_t * */
+};
 
 /* A member of a request. What is not there leaves its place as it was. */
 struct field {
     const char *name;
-    enum field_type type; /* struct slice, int64_t, bool, const json_t * */
+    enum field_type type;
     bool required;
     size_t place;       /* in the struct that is filled */
     size_t given_place; /* of a bool that says whether it was there; 0: nobody asks */

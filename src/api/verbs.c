@@ -48,6 +48,8 @@ static const struct {
     {"me",                verb_me,                true },
     {"session_list",      verb_session_list,      true },
     {"session_end",       verb_session_end,       true },
+    {"audit_list",        verb_audit_list,        true },
+    {"audit_verify",      verb_audit_verify,      true },
     {"ping",              ping,                   false},
 };
 
@@ -89,6 +91,21 @@ static json_t *wrong_type(const char *name, const char *expected)
     return verb_refusal("usage", name, "%s: must be %s", name, expected);
 }
 
+static bool read_number(const json_t *value, enum field_type type, int64_t *number)
+{
+    uint64_t digits;
+    if (json_is_integer(value)) {
+        *number = json_integer_value(value);
+        return true;
+    }
+    if (type != FIELD_DIGITS || !json_is_string(value) ||
+        !slice_number(slice_make(json_string_value(value), json_string_length(value)), INT64_MAX,
+                      &digits))
+        return false;
+    *number = (int64_t)digits;
+    return true;
+}
+
 static json_t *read_field(const json_t *value, const struct field *field, void *into)
 {
     void *place = (char *)into + field->place;
@@ -99,9 +116,9 @@ static json_t *read_field(const json_t *value, const struct field *field, void *
         *(struct slice *)place = slice_make(json_string_value(value), json_string_length(value));
         break;
     case FIELD_NUMBER:
-        if (!json_is_integer(value))
+    case FIELD_DIGITS:
+        if (!read_number(value, field->type, place))
             return wrong_type(field->name, "a whole number");
-        *(int64_t *)place = json_integer_value(value);
         break;
     case FIELD_BOOL:
         if (!json_is_boolean(value))

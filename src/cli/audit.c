@@ -13,7 +13,7 @@
 #include "cli/audit_show.h"
 #include "config/config.h"
 #include "record/audit_files.h"
-#include "record/audit_verify.h"
+#include "record/audit_proof.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_WRONG_CONFIG = 78 };
 
@@ -120,28 +120,31 @@ static int read_arguments(struct arguments *a, int argc, char **argv)
     return EXIT_OK;
 }
 
-static int read_filter(const struct arguments *a, struct audit_filter *filter)
+static int read_wish(const struct arguments *a, struct audit_wish *wish)
 {
     enum audit_event event;
     struct address address;
-    *filter = (struct audit_filter){
-        .event = a->event, .actor = a->actor, .ip = a->ip, .limit = SHOW_DEFAULT, .json = a->json};
-    if (a->since && clock_parse_rfc3339(slice_of(a->since), &filter->since_epoch_s) != OK)
+    *wish = (struct audit_wish){
+        .filter = {.event = slice_of(a->event), .actor = slice_of(a->actor), .ip = slice_of(a->ip)},
+        .limit = SHOW_DEFAULT,
+        .json = a->json
+    };
+    if (a->since && clock_parse_rfc3339(slice_of(a->since), &wish->filter.since_epoch_s) != OK)
         return usage_error("--since must be a time such as 2025-11-03T10:30:00Z, not %s", a->since);
     if (a->event && audit_event_find(slice_of(a->event), &event) != OK)
         return usage_error("there is no event %s", a->event);
     if (a->ip && strcmp(a->ip, "unix") != 0 && address_parse(slice_of(a->ip), &address) != OK)
         return usage_error("--ip must be an address, not %s", a->ip);
-    if (a->limit && (!slice_number(slice_of(a->limit), AUDIT_SHOW_LIMIT_MAX, &filter->limit) ||
-                     filter->limit == 0))
+    if (a->limit &&
+        (!slice_number(slice_of(a->limit), AUDIT_SHOW_LIMIT_MAX, &wish->limit) || wish->limit == 0))
         return usage_error("--limit must be 1 to %d, not %s", AUDIT_SHOW_LIMIT_MAX, a->limit);
     return EXIT_OK;
 }
 
-static void print_verdict(const struct arguments *a, const struct audit_verifier *verifier,
+static void print_verdict(const struct arguments *a, const struct audit_proof *proof,
                           const struct audit_files *files)
 {
-    const struct audit_verdict *verdict = &verifier->verdict;
+    const struct audit_verdict *verdict = &proof->verdict;
     AUTO(buffer) out = BUFFER_MAX(16384);
     if (a->json) {
         buffer_printf(&out, "{\"ok\":%s,\"records\":%llu", verdict->fault ? "false" : "true",
@@ -163,53 +166,19 @@ static void print_verdict(const struct arguments *a, const struct audit_verifier
         buffer_printf(&out,
                       "the audit log is whole: %llu records in %u %s, the last is number %llu\n",
                       (unsigned long long)verdict->records, files->count,
-                      files->count == 1 ? "file" : "files", (unsigned long long)verifier->link.seq);
+                      files->count == 1 ? "file" : "files", (unsigned long long)proof->last_seq);
     }
     fputs(buffer_text_of(&out), verdict->fault && !a->json ? stderr : stdout);
 }
 
-static int verify_with(const struct arguments *a, const struct audit_key *key,
-                       const struct audit_checkpoint *checkpoint, const struct audit_files *files)
-{
-    struct audit_verifier verifier;
-    unsigned failed = 0;
-    audit_verifier_init(&verifier, key, NULL, checkpoint);
-    if (a->part)
-        audit_verifier_allow_part(&verifier);
-    enum err err = audit_verify_files(&verifier, files->paths, files->count, &failed);
-    if (err != OK) {
-        fprintf(stderr, "sallyport audit: %s: %s\n", files->paths[failed],
-                err == ERR_IO ? strerror(errno) : err_name(err));
-        return EXIT_FAILED;
-    }
-    bool good = !audit_verifier_end(&verifier)->fault;
-    print_verdict(a, &verifier, files);
-    return good ? EXIT_OK : EXIT_FAILED;
-}
-
-/* Key and checkpoint are read before the log, which may grow meanwhile but not shrink. */
 static int verify(const struct arguments *a, const struct settings *settings,
                   const struct audit_files *files, struct faults *faults)
 {
-    struct audit_key key = {0};
-    struct audit_checkpoint checkpoint;
-    const char *directory = settings->store.directory;
-    enum err err = audit_key_load(&key, directory, faults);
-    if (err == ERR_NOT_FOUND)
-        faults_add(faults, directory, 0, NULL, "audit.key is missing: nothing can be proved");
-    if (err == OK && !a->part) {
-        err = audit_checkpoint_load(&checkpoint, &key, directory, faults);
-        if (err == ERR_NOT_FOUND)
-            faults_add(
-                faults, directory, 0, NULL,
-                "audit.checkpoint is missing: nobody can tell whether the end of the log is; "
-                "--part proves the rest");
-    }
-    int status = EXIT_FAILED;
-    if (err == OK)
-        status = verify_with(a, &key, a->part ? NULL : &checkpoint, files);
-    audit_key_finish(&key);
-    return status;
+    struct audit_proof proof = {.part = a->part};
+    if (audit_prove(&proof, settings->store.directory, files, faults) != OK)
+        return EXIT_FAILED;
+    print_verdict(a, &proof, files);
+    return proof.verdict.fault ? EXIT_FAILED : EXIT_OK;
 }
 
 /* Those that were named, or log.audit and what is beside it. */
@@ -236,7 +205,7 @@ static enum err find_files(const struct arguments *a, const struct settings *set
     return err;
 }
 
-static int run(const struct arguments *a, const struct audit_filter *filter)
+static int run(const struct arguments *a, const struct audit_wish *wish)
 {
     struct config_arguments from = {.file = a->config, .environment = environ};
     struct settings *settings = NULL;
@@ -252,7 +221,7 @@ static int run(const struct arguments *a, const struct audit_filter *filter)
         if (err == OK && a->verify)
             status = verify(a, settings, &files, &faults);
         else if (err == OK)
-            status = audit_show(filter, files.paths, files.count, stdout);
+            status = audit_show(wish, files.paths, files.count, stdout);
     } else if (err == ERR_CONFIG) {
         status = EXIT_WRONG_CONFIG;
     }
@@ -267,7 +236,7 @@ static int run(const struct arguments *a, const struct audit_filter *filter)
 int command_audit(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";
-    struct audit_filter filter;
+    struct audit_wish wish;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         print_help();
         return EXIT_OK;
@@ -282,6 +251,6 @@ int command_audit(int argc, char **argv)
         return EXIT_OK;
     }
     if (status == EXIT_OK)
-        status = read_filter(&a, &filter);
-    return status == EXIT_OK ? run(&a, &filter) : status;
+        status = read_wish(&a, &wish);
+    return status == EXIT_OK ? run(&a, &wish) : status;
 }

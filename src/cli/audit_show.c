@@ -7,80 +7,37 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "record/audit_line.h"
 
-/* The last lines that fit: a ring of `limit` copies. */
+/* The last records that fit, the newest first. */
 struct shown {
     char **lines;
-    uint64_t count; /* ever; the ring holds the last `limit` */
-    uint64_t limit, strangers;
+    uint64_t count, limit, strangers;
+    bool starved;
 };
 
-static bool text_fits(const json_t *object, const char *member, const char *wanted)
+/* A line that somebody else put there may look like a record and be no JSON. */
+static bool is_json(struct slice line)
 {
-    const json_t *value = json_object_get(object, member);
-    return !wanted || (json_is_string(value) &&
-                       slice_equal(slice_make(json_string_value(value), json_string_length(value)),
-                                   slice_of(wanted)));
-}
-
-static bool fits(const struct audit_filter *filter, const json_t *object)
-{
-    uint64_t epoch_s = 0;
-    const char *timestamp = json_string_value(json_object_get(object, "timestamp"));
-    if (filter->since_epoch_s && (clock_parse_rfc3339(slice_of(timestamp), &epoch_s) != OK ||
-                                  epoch_s < filter->since_epoch_s))
-        return false;
-    return text_fits(object, "event", filter->event) && text_fits(object, "actor", filter->actor) &&
-           text_fits(object, "ip", filter->ip);
-}
-
-static bool keep(struct shown *shown, const char *line)
-{
-    char **place = &shown->lines[shown->count++ % shown->limit];
-    free(*place);
-    *place = strdup(line);
-    return *place != NULL;
-}
-
-/* Takes one line; false: no memory. */
-static bool take(struct shown *shown, const struct audit_filter *filter, char *line, size_t len)
-{
-    struct audit_parts parts;
-    if (len && line[len - 1] == '\n')
-        line[--len] = '\0';
-    json_t *object = audit_line_parse(slice_make(line, len), &parts) == OK
-                         ? json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL)
-                         : NULL;
-    bool good = true;
-    if (!object)
-        shown->strangers++;
-    else if (fits(filter, object))
-        good = keep(shown, line);
+    json_t *object = json_loadb(line.ptr, line.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     json_decref(object);
-    return good;
+    return object != NULL;
 }
 
-static int read_file(struct shown *shown, const struct audit_filter *filter, const char *path)
+static bool take(void *context, struct slice line)
 {
-    char line[AUDIT_LINE_MAX + 2];
-    FILE *file = fopen(path, "re");
-    bool good = file != NULL, whole = true;
-    while (good && fgets(line, sizeof line, file)) {
-        size_t len = strlen(line); /* a NUL is never in a line of ours: what is behind it is lost */
-        bool ends = len && line[len - 1] == '\n';
-        if (whole)
-            good = take(shown, filter, line, len);
-        whole = ends;
+    struct shown *shown = context;
+    if (shown->count == shown->limit)
+        return false;
+    if (!is_json(line)) {
+        shown->strangers++;
+        return true;
     }
-    if (!good || ferror(file)) {
-        fprintf(stderr, "sallyport audit: %s: %s\n", path, strerror(errno));
-        good = false;
-    }
-    if (file)
-        fclose(file);
-    return good ? 0 : 1;
+    char *copy = strndup(line.ptr, line.len); /* JSON has no NUL byte */
+    shown->starved |= !copy;
+    if (copy)
+        shown->lines[shown->count++] = copy;
+    return !shown->starved;
 }
 
 /* Terminals obey control characters, those of U+0080 to U+009F too. */
@@ -156,16 +113,15 @@ static bool put(FILE *out, struct buffer *text)
 static bool print_all(const struct shown *shown, bool json, FILE *out)
 {
     AUTO(buffer) text = BUFFER_MAX(16 * AUDIT_LINE_MAX);
-    uint64_t first = shown->count > shown->limit ? shown->count - shown->limit : 0;
     if (json)
         buffer_byte(&text, '[');
     else
         print_row(&text, NULL);
     bool good = true;
-    for (uint64_t i = first; good && i < shown->count; i++) {
-        const char *line = shown->lines[i % shown->limit];
+    for (uint64_t i = shown->count; good && i--;) {
+        const char *line = shown->lines[i];
         if (json)
-            buffer_printf(&text, "%s%s", i > first ? ",\n" : "", line);
+            buffer_printf(&text, "%s%s", i + 1 < shown->count ? ",\n" : "", line);
         else
             print_row(&text, line);
         good = put(out, &text);
@@ -175,20 +131,33 @@ static bool print_all(const struct shown *shown, bool json, FILE *out)
     return good && put(out, &text) && fflush(out) == 0;
 }
 
-int audit_show(const struct audit_filter *filter, char *const *paths, unsigned count, FILE *out)
+static int find(const struct audit_wish *wish, char *const *paths, unsigned count,
+                struct shown *shown)
 {
-    struct shown shown = {.limit = filter->limit};
-    shown.lines = calloc(shown.limit, sizeof *shown.lines);
-    int status = shown.lines ? 0 : 1;
-    for (unsigned i = 0; i < count && shown.lines; i++)
-        status |= read_file(&shown, filter, paths[i]);
-    if (shown.lines && !print_all(&shown, filter->json, out))
-        status = 1;
-    if (shown.strangers)
+    struct audit_search search = {.filter = wish->filter, .take = take, .context = shown};
+    unsigned failed = 0;
+    enum err err = audit_search(&search, paths, count, &failed);
+    if (err != OK)
+        fprintf(stderr, "sallyport audit: %s: %s\n", paths[failed],
+                err == ERR_IO ? strerror(errno) : err_name(err));
+    else if (shown->starved)
+        fputs("sallyport audit: out of memory\n", stderr);
+    uint64_t strangers = search.strangers + shown->strangers;
+    if (strangers)
         fprintf(stderr,
                 "sallyport audit: %llu lines are no records; see `sallyport audit verify`\n",
-                (unsigned long long)shown.strangers);
-    for (uint64_t i = 0; i < shown.limit && shown.lines; i++)
+                (unsigned long long)strangers);
+    return err == OK && !shown->starved ? 0 : 1;
+}
+
+int audit_show(const struct audit_wish *wish, char *const *paths, unsigned count, FILE *out)
+{
+    struct shown shown = {.limit = wish->limit};
+    shown.lines = calloc(shown.limit, sizeof *shown.lines);
+    int status = shown.lines ? find(wish, paths, count, &shown) : 1;
+    if (shown.lines && !print_all(&shown, wish->json, out))
+        status = 1;
+    for (uint64_t i = 0; i < shown.count; i++)
         free(shown.lines[i]);
     free(shown.lines);
     return status;

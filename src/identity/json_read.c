@@ -25,13 +25,24 @@ void json_watch_memory(void)
     json_set_alloc_funcs(allocate, wipe_and_free);
 }
 
-enum err json_read(struct slice text, json_t **document, json_error_t *wrong)
+static enum err read(struct slice text, size_t flags, json_t **document, json_error_t *wrong)
 {
     starved = false;
-    *document = json_loadb(text.len ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, wrong);
+    *document =
+        json_loadb(text.len ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | flags, wrong);
     if (*document && !starved)
         return OK;
     json_decref(*document);
     *document = NULL;
     return starved ? ERR_MEMORY : ERR_SYNTAX;
+}
+
+enum err json_read(struct slice text, json_t **document, json_error_t *wrong)
+{
+    return read(text, 0, document, wrong);
+}
+
+enum err json_read_quoted(struct slice text, json_t **document)
+{
+    return read(text, JSON_ALLOW_NUL, document, NULL);
 }

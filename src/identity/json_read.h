@@ -15,5 +15,7 @@ void json_watch_memory(void);
  * what it read, which may be a secret. ERR_MEMORY: also when jansson does not say so: an allocation
  * that fails while it reads a string costs the string some bytes, and nothing else. */
 enum err json_read(struct slice text, json_t **document, json_error_t *wrong) MUST_CHECK;
+/* The same for what quotes strangers, whose strings may hold NUL. */
+enum err json_read_quoted(struct slice text, json_t **document) MUST_CHECK;
 
 #endif

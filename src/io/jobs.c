@@ -13,12 +13,13 @@ static const struct lane_row {
     unsigned waiting_max;
     int nice; /* nice(2); Linux has it per thread */
 } lanes[LANE_COUNT] = {
+    [LANE_STORE]     = {"sp-store",     1, 256, 0},
     [LANE_RESOLVE]   = {"sp-resolve",   2, 256, 0},
     [LANE_FILE]      = {"sp-file",      1, 64,  0},
     [LANE_CHALLENGE] = {"sp-challenge", 1, 16,  0},
     [LANE_PROBE]     = {"sp-probe",     1, 4,   0},
     [LANE_HASH]      = {"sp-hash",      1, 32, 10},
-    [LANE_STORE]     = {"sp-store",     1, 256, 0},
+    [LANE_AUDIT]     = {"sp-audit",     1, 16, 10},
 };
 // clang-format on
 

@@ -6,12 +6,13 @@
 #include "io/loop.h"
 
 enum lane {
+    LANE_STORE,     /* what the native API changes and looks up; what a row that names none has */
     LANE_RESOLVE,   /* getaddrinfo */
     LANE_FILE,      /* certificates, what is saved now and then, the end */
     LANE_CHALLENGE, /* files that strangers ask for */
     LANE_PROBE,     /* asking upstreams what they are */
     LANE_HASH,      /* passwords: slow on purpose, and last in line for a core */
-    LANE_STORE,     /* what the native API changes and looks up */
+    LANE_AUDIT,     /* reading the audit log, however long it is */
     LANE_COUNT
 };
 

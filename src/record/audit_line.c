@@ -204,3 +204,39 @@ enum err audit_line_parse(struct slice line, struct audit_parts *parts)
         return ERR_SYNTAX;
     return OK;
 }
+
+/* Takes `mark` and what follows up to a quotation mark off the start of `*s`. */
+static bool cut_word(struct slice *s, struct slice mark, struct slice *word)
+{
+    if (!slice_starts(*s, mark))
+        return false;
+    *s = slice_from(*s, mark.len);
+    *word = slice_to(*s, slice_find(*s, '"'));
+    *s = slice_from(*s, word->len);
+    return s->len > 0;
+}
+
+/* The length of the JSON string that `s` begins with (RFC 8259, section 7); 0: it has no end. */
+static size_t string_length(struct slice s)
+{
+    for (size_t i = 1; i < s.len; i++) {
+        if (s.ptr[i] == '"')
+            return i + 1;
+        i += s.ptr[i] == '\\';
+    }
+    return 0;
+}
+
+enum err audit_line_front(struct slice line, struct audit_front *front)
+{
+    static const struct slice before_actor = SLICE("\",\"actor\":");
+    struct slice s = line, level;
+    if (!cut_word(&s, SLICE("{\"timestamp\":\""), &front->timestamp) ||
+        !cut_word(&s, SLICE("\",\"level\":\""), &level) ||
+        !cut_word(&s, SLICE("\",\"event\":\""), &front->event) || !slice_starts(s, before_actor))
+        return ERR_SYNTAX;
+    s = slice_from(s, before_actor.len);
+    front->actor = slice_to(s, string_length(s));
+    s = slice_from(s, front->actor.len);
+    return front->actor.len && cut_word(&s, SLICE(",\"ip\":\""), &front->ip) ? OK : ERR_SYNTAX;
+}

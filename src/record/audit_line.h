@@ -55,4 +55,11 @@ struct audit_parts {
 /* A line without its newline. ERR_SYNTAX: it is not laid out as ours are. Nothing is proved yet. */
 enum err audit_line_parse(struct slice line, struct audit_parts *parts) MUST_CHECK;
 
+/* What people search by; the actor as JSON has it, with its quotation marks and escapes. */
+struct audit_front {
+    struct slice timestamp, event, actor, ip;
+};
+/* ERR_SYNTAX as above. */
+enum err audit_line_front(struct slice line, struct audit_front *front) MUST_CHECK;
+
 #endif

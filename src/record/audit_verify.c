@@ -206,6 +206,8 @@ static enum err feed_file(struct audit_verifier *verifier, const char *path, cha
         if (n < 0 && errno == EINTR)
             continue;
         err = n < 0 ? ERR_IO : audit_verifier_feed(verifier, slice_make(block, (size_t)n));
+        if (err == OK && verifier->is_wanted && !verifier->is_wanted(verifier->context))
+            err = ERR_CLOSED;
     }
     int why = errno;
     close(fd);

@@ -33,7 +33,10 @@ struct audit_verifier {
     const struct audit_checkpoint *checkpoint;
     struct audit_link link; /* the last good record */
     struct audit_verdict verdict;
-    bool part;          /* the first record may have any number */
+    bool part; /* the first record may have any number */
+    /* Whether anybody still waits for the verdict; NULL: somebody does. Asked now and then. */
+    bool (*is_wanted)(void *context);
+    void *context;
     bool good_follows;  /* behind the fault */
     uint64_t followers; /* lines behind the fault */
     unsigned file;
@@ -56,7 +59,8 @@ void audit_verifier_next_file(struct audit_verifier *verifier);
 /* The verdict over all that was fed. */
 const struct audit_verdict *audit_verifier_end(struct audit_verifier *verifier);
 
-/* Feeds files in this order. ERR_IO with errno, `*failed` is the number of the file; ERR_MEMORY. */
+/* Feeds files in this order. ERR_IO with errno, `*failed` is the number of the file; ERR_MEMORY;
+ * ERR_CLOSED: nobody waits any more. */
 enum err audit_verify_files(struct audit_verifier *verifier, char *const *paths, unsigned count,
                             unsigned *failed) MUST_CHECK;
 

@@ -31,6 +31,7 @@ NEEDS = {
     ("GET", "/api/v1/users"): "manage_users", ("POST", "/api/v1/users"): "manage_users",
     ("GET", "/api/v1/users/*"): "manage_users", ("PATCH", "/api/v1/users/*"): "manage_users",
     ("DELETE", "/api/v1/users/*"): "manage_users",
+    ("GET", "/api/v1/audit"): "view_audit_logs", ("GET", "/api/v1/audit/verify"): "view_audit_logs",
 }
 # Those that end the session they are asked with.
 ENDING = {("POST", "/api/v1/auth/logout"), ("POST", "/logout"), ("DELETE", "/api/v1/auth/sessions")}
