@@ -124,6 +124,7 @@ static enum err load_all(struct load *load)
     TRY(load_defaults(load, load->object, OF_SETTINGS));
     TRY(load_generated(load));
     TRY(load_upstreams(load));
+    TRY(load_routes(load));
     if (!load->broken)
         rules_check(load);
     return OK;

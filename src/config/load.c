@@ -168,3 +168,35 @@ enum err load_access_at(struct load *load, unsigned index, struct object *object
     *object = (struct object){&settings->log.access[index], settings->origins->access[index]};
     return OK;
 }
+
+enum err load_route_at(struct load *load, unsigned index, struct object *object)
+{
+    struct settings *settings = load->settings;
+    *object = (struct object){0};
+    if (index >= LIMIT_ROUTES_MAX)
+        return OK;
+    if (!settings->limits.routes)
+        settings->limits.routes =
+            arena_alloc(&settings->arena, LIMIT_ROUTES_MAX * sizeof *settings->limits.routes);
+    if (!settings->limits.routes)
+        return ERR_MEMORY;
+    if (!settings->origins->routes[index])
+        TRY(new_origins(load, &settings->origins->routes[index]));
+    if (settings->limits.route_count <= index)
+        settings->limits.route_count = index + 1;
+    *object = (struct object){&settings->limits.routes[index], settings->origins->routes[index]};
+    return OK;
+}
+
+enum err load_routes(struct load *load)
+{
+    struct settings *settings = load->settings;
+    for (unsigned i = 0; i < settings->limits.route_count; i++) {
+        struct rate *rate = &settings->limits.routes[i].rate;
+        struct object object = {&settings->limits.routes[i], settings->origins->routes[i]};
+        TRY(load_defaults(load, object, OF_LIMIT_ROUTE));
+        if (rate->burst == 0)
+            rate->burst = rate->requests;
+    }
+    return OK;
+}

@@ -7,7 +7,7 @@
 #include "config/option.h"
 #include "config/value.h"
 
-enum { UPSTREAMS_MAX = 64 };
+enum { UPSTREAMS_MAX = 64, LIMIT_ROUTES_MAX = 32 };
 
 /* Where each value came from: one array per struct that options live in, with a place for every row
  * of the option table; NULL: nothing said it. The texts are for people. */
@@ -15,6 +15,7 @@ struct origins {
     const char **settings;
     const char **upstreams[UPSTREAMS_MAX];
     const char **access[ACCESS_LOGS_MAX];
+    const char **routes[LIMIT_ROUTES_MAX];
 };
 
 /* A struct that options are written to. */
@@ -57,6 +58,9 @@ enum err load_origin(struct load *load, const char **origin, const char *format,
 /* A new upstream or the one at `index`; `base` stays NULL when there are too many. */
 enum err load_upstream_at(struct load *load, unsigned index, struct object *object) MUST_CHECK;
 enum err load_access_at(struct load *load, unsigned index, struct object *object) MUST_CHECK;
+enum err load_route_at(struct load *load, unsigned index, struct object *object) MUST_CHECK;
+/* Their defaults, once all has been read. */
+enum err load_routes(struct load *load) MUST_CHECK;
 
 /* load_file.c: settings->file says which; OK also when it is wrong. */
 enum err load_file(struct load *load) MUST_CHECK;

@@ -31,8 +31,21 @@ static void fault_unknown(struct load *load, const struct toml_leaf *leaf)
                nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
-static const char *const sections[] = {"server",  "security", "limits", "endpoints",
+static const char *const sections[] = {"server",  "security", "limits", "abuse",   "endpoints",
                                        "metrics", "store",    "log",    "upstream"};
+
+/* Those that stand in tables of which there may be several. */
+static const struct {
+    enum err (*at)(struct load *load, unsigned index, struct object *object);
+    const char *advice;
+} homes[] = {
+    [OF_UPSTREAM] = {load_upstream_at,
+                     "write [[upstream]], in double brackets, because there may be several"},
+    [OF_ACCESS_LOG] = {load_access_at,
+                       "write [[log.access]], in double brackets, or log.access = \"PATH\""},
+    [OF_LIMIT_ROUTE] = {load_route_at,
+                        "write [[limits.route]], in double brackets, because there may be several"},
+};
 
 /* A table without options means nothing, unless its name is wrong too. */
 static void check_empty_table(struct load *load, const struct toml_leaf *leaf)
@@ -58,18 +71,14 @@ static enum err find_object(struct load *load, const struct toml_leaf *leaf, enu
         return OK;
     }
     if (home != OF_SETTINGS && leaf->table < 0) {
-        fault(load, leaf,
-              home == OF_UPSTREAM
-                  ? "write [[upstream]], in double brackets, because there may be several"
-                  : "write [[log.access]], in double brackets, or log.access = \"PATH\"");
+        fault(load, leaf, homes[home].advice);
         return OK;
     }
     if (home == OF_SETTINGS) {
         *object = load->object;
         return OK;
     }
-    TRY(home == OF_UPSTREAM ? load_upstream_at(load, (unsigned)leaf->table, object)
-                            : load_access_at(load, (unsigned)leaf->table, object));
+    TRY(homes[home].at(load, (unsigned)leaf->table, object));
     if (!object->base)
         fault(load, leaf, "there are too many of these tables");
     return OK;

@@ -26,6 +26,10 @@
     .home = OF_ACCESS_LOG, .offset = offsetof(struct access_log_settings, member),                 \
     .size = sizeof((struct access_log_settings *)0)->member
 
+#define LIMIT_ROUTE(member)                                                                        \
+    .home = OF_LIMIT_ROUTE, .offset = offsetof(struct limit_route_settings, member),               \
+    .size = sizeof((struct limit_route_settings *)0)->member
+
 static const struct choice presets[] = {
     {"standard", PRESET_STANDARD},
     {"agents",   PRESET_AGENTS  },
@@ -49,6 +53,19 @@ static const struct choice ip_counts[] = {
     {"unauthenticated", false},
     {"all",             true },
     {NULL,              0    },
+};
+static const struct choice limit_pers[] = {
+    {"ip",   PER_IP  },
+    {"key",  PER_KEY },
+    {"user", PER_USER},
+    {"all",  PER_ALL },
+    {NULL,   0       },
+};
+static const struct choice pattern_actions[] = {
+    {"off",  PATTERN_OFF },
+    {"flag", PATTERN_FLAG},
+    {"ban",  PATTERN_BAN },
+    {NULL,   0           },
 };
 static const struct choice tls_versions[] = {
     {"1.2", TLS_1_2},
@@ -204,6 +221,16 @@ static const struct option options[] = {
     {"security.audit_logging_enabled", .type = OPTION_BOOL, FIELD(security.audit_logging_enabled),
      .standard = "true", .fixed = true,
      .help = "Keep an audit log; nothing starts while it cannot be written."},
+    {"security.rate_limiting_enabled", .type = OPTION_BOOL,
+     FIELD(security.rate_limiting_enabled), .standard = "true",
+     .help = "Hold callers to the rates of [limits] and of the next two options."},
+    {"security.max_requests_per_minute", .type = OPTION_INTEGER,
+     FIELD(security.max_requests_per_minute), .standard = "0", .max = 60000,
+     .help = "Requests of one user, or of one key without a user, in any 60 seconds; an address may "
+             "have twice as many; 0 is no bound."},
+    {"security.max_requests_per_hour", .type = OPTION_INTEGER,
+     FIELD(security.max_requests_per_hour), .standard = "0", .max = 60000,
+     .help = "The same in any 3600 seconds."},
 
     /* limits */
     {"limits.ip", .type = OPTION_RATE, FIELD(limits.ip), .standard = "60/minute",
@@ -227,6 +254,46 @@ static const struct option options[] = {
     {"limits.requests_in_flight_per_ip", .type = OPTION_INTEGER,
      FIELD(limits.requests_in_flight_per_ip), .standard = "0", .max = 1000000,
      .help = "Requests per address that are being answered; 0 is no bound."},
+    {"limits.parallel_per_key", .type = OPTION_INTEGER, FIELD(limits.parallel_per_key),
+     .standard = "0", .max = 1000000,
+     .help = "Requests per key, or per user without a key, that are being answered; 0 is no bound."},
+
+    /* [[limits.route]] */
+    {"limits.route.path", .type = OPTION_TEXT, LIMIT_ROUTE(path),
+     .help = "Which requests it is about: a path, exact or ending in *."},
+    {"limits.route.rate", .type = OPTION_RATE, LIMIT_ROUTE(rate),
+     .help = "How many, in n/second, minute, hour or day."},
+    {"limits.route.burst", .type = OPTION_INTEGER, LIMIT_ROUTE(rate.burst), .standard = "0",
+     .max = 1000000, .help = "How many may come at once; 0 is the rate's n."},
+    {"limits.route.per", .type = OPTION_CHOICE, LIMIT_ROUTE(per), .standard = "ip",
+     .choices = limit_pers,
+     .help = "Whose requests are counted together: those of an address, a key, a user, or all."},
+
+    /* abuse */
+    {"abuse.threshold_errors", .type = OPTION_INTEGER, FIELD(abuse.threshold_errors),
+     .standard = "5", .max = 10000, .names = {{.name = "ABUSE_THRESHOLD_ERRORS"}},
+     .help = "Errors of a key, or of an address without one, that have it banned; 0 is never."},
+    {"abuse.window_seconds", .type = OPTION_INTEGER, FIELD(abuse.window_seconds),
+     .standard = "30", .min = 1, .max = 86400, .names = {{.name = "ABUSE_WINDOW_SECONDS"}},
+     .help = "The time within which they count together."},
+    {"abuse.ban_seconds", .type = OPTION_INTEGER, FIELD(abuse.ban_seconds), .standard = "900",
+     .max = 31536000, .help = "How long a ban holds; 0 is until somebody lifts it."},
+    {"abuse.denylist_file", .type = OPTION_PATH, FIELD(abuse.denylist_file),
+     .standard = "ops/denylist.txt", .names = {{.name = "DENYLIST_FILE"}}, .fixed = true,
+     .help = "The file of bans: lines may be added and removed by hand."},
+    {"abuse.count_upstream_errors", .type = OPTION_BOOL, FIELD(abuse.count_upstream_errors),
+     .standard = "false", .help = "Count the model server's failures (5xx) as errors of who asked."},
+    {"abuse.protect", .type = OPTION_CIDR_LIST, FIELD(abuse.protect), .standard = "private",
+     .help = "Addresses that are never banned but by hand; trusted proxies are not either."},
+    {"abuse.login_spray", .type = OPTION_CHOICE, FIELD(abuse.login_spray), .standard = "ban",
+     .choices = pattern_actions,
+     .help = "An address fails to sign in with 10 names or more in 10 minutes: off, flag or ban."},
+    {"abuse.model_enumeration", .type = OPTION_CHOICE, FIELD(abuse.model_enumeration),
+     .standard = "flag", .choices = pattern_actions,
+     .help = "Somebody asks for 20 models or more in 10 minutes that are not there."},
+    {"abuse.key_addresses", .type = OPTION_CHOICE, FIELD(abuse.key_addresses), .standard = "flag",
+     .choices = pattern_actions,
+     .help = "A key comes from 20 addresses or more in 10 minutes."},
 
     /* endpoints, metrics */
     {"endpoints.allow", .type = OPTION_PATTERNS, FIELD(endpoints.allow),
@@ -353,7 +420,7 @@ bool option_own_name(const struct option *option, char name[OPTION_NAME_MAX])
 {
     static const char prefix[] = "SALLYPORT_";
     size_t len = strlen(option->path);
-    if (option->home == OF_ACCESS_LOG)
+    if (option->home == OF_ACCESS_LOG || option->home == OF_LIMIT_ROUTE)
         return false;
     invariant(sizeof prefix + len + strlen("_FILE") <= OPTION_NAME_MAX);
     memcpy(name, prefix, sizeof prefix);

@@ -32,7 +32,7 @@ enum option_type {
 };
 
 /* Which struct `offset` counts from. */
-enum option_home { OF_SETTINGS, OF_UPSTREAM, OF_ACCESS_LOG };
+enum option_home { OF_SETTINGS, OF_UPSTREAM, OF_ACCESS_LOG, OF_LIMIT_ROUTE };
 
 struct choice {
     const char *word; /* NULL ends the list; the first word of a value is the one printed */
@@ -83,8 +83,7 @@ bool option_is_list(const struct option *option);
 
 enum { OPTION_NAME_MAX = 80 };
 /* "SALLYPORT_SERVER_LISTEN" for "server.listen", with room left for "_FILE" behind it; false for
- * rows of
- * [[log.access]], which have no variable. */
+ * rows of [[log.access]] and [[limits.route]], which have no variable. */
 bool option_own_name(const struct option *option, char name[OPTION_NAME_MAX]);
 
 /* What people may have meant by an unknown `path`; NULL when nothing is near. */

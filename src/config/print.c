@@ -71,6 +71,9 @@ static void print_text(const struct settings *settings, struct buffer *out)
     for (unsigned i = 0; i < settings->log.access_count && settings->origins->access[i]; i++)
         print_text_block(&page, OF_ACCESS_LOG, &settings->log.access[i],
                          settings->origins->access[i]);
+    for (unsigned i = 0; i < settings->limits.route_count; i++)
+        print_text_block(&page, OF_LIMIT_ROUTE, &settings->limits.routes[i],
+                         settings->origins->routes[i]);
     for (unsigned i = 0; i < settings->upstream_count; i++)
         print_text_block(&page, OF_UPSTREAM, &settings->upstreams[i],
                          settings->origins->upstreams[i]);
@@ -116,6 +119,10 @@ static void print_json(const struct settings *settings, struct buffer *out)
     for (unsigned i = 0; i < settings->log.access_count && settings->origins->access[i]; i++)
         print_json_block(&page, OF_ACCESS_LOG, i, &settings->log.access[i],
                          settings->origins->access[i]);
+    buffer_text(out, "],\"limit_routes\":[");
+    for (unsigned i = 0; i < settings->limits.route_count; i++)
+        print_json_block(&page, OF_LIMIT_ROUTE, i, &settings->limits.routes[i],
+                         settings->origins->routes[i]);
     buffer_text(out, "],\"upstreams\":[");
     for (unsigned i = 0; i < settings->upstream_count; i++)
         print_json_block(&page, OF_UPSTREAM, i, &settings->upstreams[i],

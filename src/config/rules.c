@@ -294,6 +294,56 @@ static void check_access_logs(struct load *load)
     }
 }
 
+static void check_limit_route(struct load *load, unsigned index)
+{
+    const struct limit_route_settings *routes = load->settings->limits.routes, *row = &routes[index];
+    struct slice path = slice_of(row->path);
+    size_t star = slice_find(path, '*');
+    const char *fault = NULL;
+    if (path.len == 0 || path.ptr[0] != '/' || star + 1 < path.len)
+        fault = "it needs a path that begins with '/', exact or ending in '*'";
+    else if (row->rate.period_us == 0)
+        fault = "it needs a rate";
+    else if (slice_equal(path, SLICE("/livez")))
+        fault = "/livez is never limited: whoever watches the gateway would restart it";
+    for (unsigned i = 0; i < index && !fault; i++)
+        if (slice_equal(path, slice_of(routes[i].path)) && routes[i].per == row->per)
+            fault = "another one is about the same path and the same callers";
+    if (fault)
+        faults_add(load->faults, origin_file(load), 0, "limits.route",
+                   "number %u, \"%.200s\": %s", index + 1, path.len ? path.ptr : "", fault);
+}
+
+static void check_limit_routes(struct load *load)
+{
+    for (unsigned i = 0; i < load->settings->limits.route_count; i++)
+        check_limit_route(load, i);
+}
+
+static bool is_protected(const struct cidr_list *list, struct slice text)
+{
+    struct address address;
+    enum err err = address_parse(text, &address);
+    for (unsigned i = 0; err == OK && i < list->count; i++)
+        if (cidr_contains(&list->items[i], &address))
+            return true;
+    return false;
+}
+
+static void check_abuse(struct load *load)
+{
+    const struct settings *settings = load->settings;
+    if (!settings->abuse.denylist_file || strcmp(settings->abuse.denylist_file, "-") == 0)
+        faults_add(load->faults, origin_file(load), 0, "abuse.denylist_file",
+                   "bans are kept in a file; to have none made, set abuse.threshold_errors to 0 (%s)",
+                   origin(load, "abuse.denylist_file"));
+    if (!is_protected(&settings->abuse.protect, SLICE("127.0.0.1")))
+        faults_warn(load->faults, origin_file(load), 0, "abuse.protect",
+                    "it leaves out this machine, whose own callers can be banned then: add "
+                    "\"127.0.0.0/8\" and \"::1\" (%s)",
+                    origin(load, "abuse.protect"));
+}
+
 static bool local(const struct url *url)
 {
     struct address address;
@@ -335,7 +385,8 @@ static void (*const rules[])(struct load *) = {
     check_endpoints,    check_sign_in,
     check_shared_key,   check_credential_files,
     check_access_logs,  check_audit,
-    check_upstreams,
+    check_upstreams,    check_limit_routes,
+    check_abuse,
 };
 
 void rules_check(struct load *load)

@@ -57,6 +57,18 @@ struct access_log_settings {
     char *path; /* "-": standard output; absolute or relative to the working directory by now */
 };
 
+/* Whose requests a limit of [[limits.route]] counts together. */
+enum limit_per { PER_IP, PER_KEY, PER_USER, PER_ALL };
+
+struct limit_route_settings {
+    char *path;       /* exact, or a prefix ending in '*' */
+    struct rate rate; /* burst included */
+    enum limit_per per;
+};
+
+/* What becomes of somebody who is seen to do what no honest caller does. */
+enum pattern_action { PATTERN_OFF, PATTERN_FLAG, PATTERN_BAN };
+
 struct settings {
     struct {
         /* "host:port", "[v6]:port" or "unix:PATH", perhaps after "http://" or "https://"; validated
@@ -95,12 +107,26 @@ struct settings {
         enum tls_version min_tls_version;
         bool tls_required;
         bool audit_logging_enabled;
+        bool rate_limiting_enabled;
+        uint64_t max_requests_per_minute, max_requests_per_hour; /* 0: no bound */
     } security;
     struct {
         struct rate ip, key;                                    /* bursts included */
         bool ip_counts_all;                                     /* limits.ip_counts = "all" */
         uint64_t connections_per_ip, requests_in_flight_per_ip; /* 0: no bound */
+        uint64_t parallel_per_key;                              /* the same */
+        struct limit_route_settings *routes;
+        unsigned route_count;
     } limits;
+    struct {
+        uint64_t threshold_errors; /* 0: errors ban nobody */
+        uint64_t window_seconds;
+        uint64_t ban_seconds; /* 0: until it is lifted */
+        char *denylist_file;
+        bool count_upstream_errors;
+        struct cidr_list protect; /* never banned but by hand */
+        enum pattern_action login_spray, model_enumeration, key_addresses;
+    } abuse;
     struct {
         struct text_list allow, deny; /* paths, or prefixes ending in '*' */
         bool manage;

@@ -45,6 +45,8 @@ enum verdict check_address(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
     const struct native_route *open = find_open_route(x);
+    if (check_ban_of_client(x) == REFUSE)
+        return REFUSE;
     if (x->over_limit && !open)
         return refuse(x, REFUSE_OVERLOADED);
     if (x->client.family == ADDRESS_UNIX)

@@ -1,5 +1,6 @@
 /* Their turn: a slot of the upstream's. Since reading the body took time, the key, session or
- * password is looked at once more: what was revoked, disabled or changed meanwhile opens nothing.
+ * password is looked at once more: what was revoked, disabled, changed or banned meanwhile opens
+ * nothing.
  */
 #include "base/clock.h"
 #include "gateway/gate.h"
@@ -15,6 +16,8 @@ enum verdict check_admit(struct exchange *x)
     const struct credential *credential = x->principal.credential;
     if (credential && !credential_stands(credential, x->worker->files, clock_wall_us() / SECOND_US))
         return refuse(x, REFUSE_BAD_CREDENTIAL);
+    if (check_ban_of_client(x) == REFUSE || check_ban_of_key(x) == REFUSE)
+        return REFUSE;
     if (atomic_load_explicit(&x->worker->shared->left, memory_order_acquire))
         return refuse(x, REFUSE_SHUTTING_DOWN);
     if (!x->upstream)

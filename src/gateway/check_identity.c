@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "gateway/note_abuse.h"
 #include "gateway/verification.h"
 #include "guard/login_rate.h"
 #include "identity/access_token.h"
@@ -80,7 +81,8 @@ static enum verdict know(struct exchange *x, struct principal principal)
         exchange_show_limit(
             x, &verdict); /* also on the answers of the checkpoints before check_limit */
     }
-    return PASS;
+    note_caller(x);
+    return check_ban_of_key(x);
 }
 
 /* Without memory nobody is judged, and nobody passes. */
@@ -110,7 +112,9 @@ static enum verdict by_credential(struct exchange *x, struct credential *credent
     return know(
         x, (struct principal){.permissions = credential_permissions(credential, x->worker->files),
                               .credential = credential,
-                              .rate_hash = credential->rate_hash});
+                              .rate_hash = credential->rate_hash,
+                              .user_hash = credential->rate_hash,
+                              .ban_hash = credential->ban_hash});
 }
 
 /* What is remembered is good at once. Else, when this address may still try that name, it is
@@ -168,7 +172,8 @@ static enum verdict by_shared_key(struct exchange *x)
 {
     return know(x, (struct principal){.permissions = PLAIN_USE,
                                       .shared = true,
-                                      .rate_hash = hash_bytes(SLICE("the shared key"))});
+                                      .rate_hash = hash_bytes(SLICE("the shared key")),
+                                      .user_hash = hash_bytes(SLICE("the shared key"))});
 }
 
 /* One of the file's. All others cost no more than this look at their form. */
@@ -196,8 +201,11 @@ static enum verdict by_key(struct exchange *x, struct slice credential)
         x->principal.key = key;
         return refuse(x, REFUSE_KEY_ADDRESS);
     }
-    return know(x, (struct principal){
-                       .permissions = key->permissions, .key = key, .rate_hash = key->rate_hash});
+    return know(x, (struct principal){.permissions = key->permissions,
+                                      .key = key,
+                                      .rate_hash = key->rate_hash,
+                                      .user_hash = key->user_hash,
+                                      .ban_hash = key->ban_hash});
 }
 
 /* What a token says is verified once, and remembered by its digest. `*claims` is `room`, or the
@@ -244,7 +252,8 @@ static enum verdict by_token(struct exchange *x, struct slice credential)
     enum role role = atomic_load_explicit(&session->account->role, memory_order_relaxed);
     return know(x, (struct principal){.permissions = role_permissions(role),
                                       .session = session,
-                                      .rate_hash = session->account->rate_hash});
+                                      .rate_hash = session->account->rate_hash,
+                                      .user_hash = session->account->rate_hash});
 }
 
 /* A key, whichever field it came in; or, being a token, a session. */

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "gateway/gate.h"
+#include "gateway/note_abuse.h"
 #include "guard/proxies.h"
 
 enum {
@@ -528,6 +529,7 @@ void exchange_end(struct exchange *x)
         explicit_bzero((void *)x->request.head.ptr, x->request.head.len);
     if (x->request_line.ptr || x->head)
         record(x);
+    note_refused(x);
     if (x->slot_taken)
         upstream_leave(x->upstream);
     if (x->in_flight_counted)

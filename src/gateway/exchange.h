@@ -55,6 +55,8 @@ struct principal {
     struct credential *credential; /* a reference; NULL: by none that is slow to verify */
     bool shared;                   /* by security.api_key, which nobody in particular has */
     uint64_t rate_hash;            /* its identity in the rate table; 0: it has none of its own */
+    uint64_t user_hash;            /* whose it is, for limits over all keys of a user; 0: the same */
+    uint64_t ban_hash;             /* of a key in the deny-list; 0: it is never banned as one */
     bool known;                    /* identity was established */
 };
 

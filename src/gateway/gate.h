@@ -28,6 +28,9 @@ void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict)
 void show_address_limit(struct exchange *x);
 /* Takes one request from the address's bucket: PASS or REFUSE. */
 enum verdict charge_address(struct exchange *x);
+/* Whether the client, or the key that it came with, is on the deny-list (check_ban.c). */
+enum verdict check_ban_of_client(struct exchange *x);
+enum verdict check_ban_of_key(struct exchange *x);
 /* The limit of who is calling: the key's own, or limits.key (check_limit.c). */
 const struct rate *rate_of_caller(const struct exchange *x);
 

@@ -32,7 +32,7 @@ struct account {
     char name[ACCOUNT_NAME_MAX + 1];
     uint64_t number; /* the store's, which it has before anybody sees a session of it */
     uint64_t created_epoch_s;
-    uint64_t rate_hash; /* its identity in the rate table */
+    uint64_t rate_hash; /* account_identity of its name */
 
     /* From here on the accounts' lock is needed. */
     char password[PASSWORD_STORED_SIZE];
@@ -67,5 +67,8 @@ void session_ref(struct session *session);
 void session_unref(struct session *session);
 void account_ref(struct account *account);
 void account_unref(struct account *account);
+
+/* What the limits know a user by: an account, and who owns a key. */
+uint64_t account_identity(struct slice name);
 
 #endif

@@ -57,6 +57,15 @@ const char *account_name_fault(struct slice name)
                   "begin with a letter or a digit, and not end in a dot";
 }
 
+/* By its name, which a new account has before its number: whoever has the same name later goes on
+ * with its limit. In front is what no key and no address begins with, so that none of them shares
+ * it. */
+uint64_t account_identity(struct slice name)
+{
+    const uint64_t words[3] = {hash_bytes(SLICE("account")), hash_bytes(name), 1};
+    return hash_bytes(slice_make((const char *)words, sizeof words));
+}
+
 static enum err make_account(const struct stored_user *stored, struct account **made)
 {
     enum role role;
@@ -75,13 +84,7 @@ static enum err make_account(const struct stored_user *stored, struct account **
     account->created_epoch_s = stored->created_epoch_s;
     account->password_epoch_s = stored->password_epoch_s;
     account->last_login_epoch_s = stored->last_login_epoch_s;
-    /* By its name, which a new account has before its number: whoever has the same name later goes
-     * on with its limit. In front is what no key and no address begins with, so that none of them
-     * shares it. */
-    char memory[ACCOUNT_NAME_MAX + 16];
-    struct buffer identity = BUFFER_OVER(memory, sizeof memory);
-    buffer_printf(&identity, "account %s", account->name);
-    account->rate_hash = hash_bytes(buffer_slice(&identity));
+    account->rate_hash = account_identity(stored->name);
     list_init(&account->sessions);
     *made = account;
     return OK;

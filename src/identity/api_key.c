@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/utf8.h"
+#include "identity/account.h"
 #include "identity/digest.h"
 #include "identity/json_read.h"
 #include "identity/key_text.h"
@@ -198,6 +199,12 @@ static uint64_t rate_hash_of(const struct api_key *key)
     return hash;
 }
 
+uint64_t key_ban_identity(struct slice id)
+{
+    const uint64_t words[3] = {hash_bytes(SLICE("banned key")), hash_bytes(id), 2};
+    return hash_bytes(slice_make((const char *)words, sizeof words));
+}
+
 static void fill(struct api_key *key, const struct stored_key *stored)
 {
     atomic_init(&key->references, 1);
@@ -212,6 +219,8 @@ static void fill(struct api_key *key, const struct stored_key *stored)
     key->disabled = stored->disabled;
     key->created_epoch_s = stored->created_epoch_s;
     key->rate_hash = rate_hash_of(key);
+    key->user_hash = stored->owner.len ? account_identity(stored->owner) : key->rate_hash;
+    key->ban_hash = key_ban_identity(stored->id);
 }
 
 enum err api_key_from_stored(const struct stored_key *stored, struct api_key **made)

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "identity/accounts.h"
+#include "identity/key.h"
 #include "identity/key_text.h"
 #include "identity/live_table.h"
 
@@ -332,6 +333,7 @@ static enum err try_entry(const struct file_key *entry, const struct claim *clai
     enum err err = password_verify(slice_of(entry->hash), claim->secret, PASSWORD_OF_ACCOUNT);
     if (err != OK)
         return err == ERR_MEMORY ? err : ERR_DENIED;
+    made->ban_hash = key_ban_identity(slice_of(entry->key_id));
     return take_entry(made, CREDENTIAL_OF_KEYS, slice_of(entry->key_id), slice_of(entry->hash));
 }
 

@@ -37,6 +37,7 @@ struct credential {
     enum credential_home home;
     char name[ACCOUNT_NAME_MAX + 1];   /* of the account, or of the file's entry */
     uint64_t rate_hash;                /* its identity in the rate table */
+    uint64_t ban_hash;                 /* of a key: key_ban_identity; else 0 */
     struct account *account;           /* a reference; NULL: of a file */
     unsigned passwords_set;            /* of the account, when it was verified */
     char stored[PASSWORD_STORED_SIZE]; /* what the file had, when it was verified */

@@ -40,7 +40,12 @@ struct api_key {
     bool disabled;    /* opens nothing until it is enabled, which makes a new one */
     uint64_t created_epoch_s;
     uint64_t rate_hash; /* in the rate table: the key's identity under its own rate */
+    uint64_t user_hash; /* the same of its owner, whose keys count together; else of the key */
+    uint64_t ban_hash;  /* key_ban_identity of its id */
 };
+
+/* What the deny-list knows a key by: its public id, or the key_id of a file's. */
+uint64_t key_ban_identity(struct slice id);
 
 struct keyring;
 

@@ -18,6 +18,7 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
     [AUDIT_USER_DELETE]   = {"user_delete",   LOG_INFO,    false,    true },
     [AUDIT_DENIED]        = {"denied",        LOG_WARNING, true,     false},
     [AUDIT_RATE_LIMITED]  = {"rate_limited",  LOG_WARNING, true,     false},
+    [AUDIT_FLAG]          = {"flag",          LOG_WARNING, true,     false},
     [AUDIT_BAN]           = {"ban",           LOG_WARNING, false,    true },
     [AUDIT_UNBAN]         = {"unban",         LOG_INFO,    false,    true },
     [AUDIT_CONFIG_CHANGE] = {"config_change", LOG_INFO,    false,    true },

@@ -20,6 +20,10 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "operator the request id.",
         "none"},
 
+    [REFUSE_BANNED_ADDRESS] = {403, "PERMISSION_DENIED", PERMISSION,
+        "This address is blocked, for errors that came from it or by the operator. Wait until the "
+        "block is over, or ask the operator to lift it (sallyport denylist).",
+        "banned_address", .audit = AUDIT_DENIED},
     [REFUSE_TOO_MANY_CONNECTIONS] = {429, "RATE_LIMITED", RATE,
         "Your address has too many connections open. Close some, or reuse them with "
         "keep-alive, then try again.",
@@ -32,6 +36,18 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "Too many requests from your address. Wait as many seconds as Retry-After says, then "
         "try again.",
         "ip_rate", .audit = AUDIT_RATE_LIMITED},
+    [REFUSE_IP_MINUTE] = {429, "RATE_LIMITED", RATE,
+        "Too many requests from your address within a minute. Wait as many seconds as Retry-After "
+        "says, then try again.",
+        "ip_minute", .audit = AUDIT_RATE_LIMITED},
+    [REFUSE_IP_HOUR] = {429, "RATE_LIMITED", RATE,
+        "Too many requests from your address within an hour. Wait as many seconds as Retry-After "
+        "says, then try again.",
+        "ip_hour", .audit = AUDIT_RATE_LIMITED},
+    [REFUSE_ROUTE_RATE] = {429, "RATE_LIMITED", RATE,
+        "Too many requests for this path. Wait as many seconds as Retry-After says, then try "
+        "again.",
+        "route_rate", .audit = AUDIT_RATE_LIMITED},
     [REFUSE_OVERLOADED] = {503, "SERVICE_UNAVAILABLE", OVERLOADED,
         "The gateway is at its limit of connections or memory. Wait as many seconds as "
         "Retry-After says, then try again.",
@@ -40,7 +56,7 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_BAD_REQUEST] = {400, "VALIDATION_ERROR", INVALID,
         "The request is not well-formed HTTP/1.1. Check the client, or a proxy on the way, "
         "that sent it.",
-        "bad_request"},
+        "bad_request", .abuse = ABUSE_ERROR},
     [REFUSE_TARGET_TOO_LONG] = {414, "URI_TOO_LONG", INVALID,
         "The request target is too long. Send long values in the body instead of the URL "
         "(option server.max_header_line).",
@@ -75,11 +91,11 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_BAD_HOST] = {400, "VALIDATION_ERROR", INVALID,
         "The Host field is missing, given twice, or not a host name. Send exactly one, as in "
         "\"Host: llm.example.com\".",
-        "bad_host"},
+        "bad_host", .abuse = ABUSE_ERROR},
     [REFUSE_UNTRUSTED_HOST] = {400, "VALIDATION_ERROR", INVALID,
         "This gateway does not answer for the host that the request names. Use its own name; "
         "the operator lists them in server.trusted_hosts.",
-        "untrusted_host"},
+        "untrusted_host", .abuse = ABUSE_ERROR},
     [REFUSE_HTTPS_ONLY] = {403, "PERMISSION_DENIED", PERMISSION,
         "Only https:// is served here, and a credential that came over plain HTTP should be "
         "replaced. Use https:// in the client's base URL.",
@@ -102,22 +118,22 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_NO_CREDENTIAL] = {401, "AUTHENTICATION_FAILED", AUTHENTICATION,
         "An API key is needed. Send it as \"Authorization: Bearer <API_KEY>\", or in the field "
         "X-API-Key.",
-        "no_credential", .audit = AUDIT_DENIED},
+        "no_credential", .audit = AUDIT_DENIED, .abuse = ABUSE_ERROR},
     [REFUSE_BAD_CREDENTIAL] = {401, "AUTHENTICATION_FAILED", AUTHENTICATION,
         "The credential is not valid: it may be mistyped, expired or revoked. Send a valid key "
         "as \"Authorization: Bearer <API_KEY>\", or ask the operator for a new one.",
-        "bad_credential", .audit = AUDIT_DENIED},
+        "bad_credential", .audit = AUDIT_DENIED, .abuse = ABUSE_ERROR},
     [REFUSE_AMBIGUOUS_CREDENTIALS] = {400, "VALIDATION_ERROR", INVALID,
         "The request carries more than one credential. Send exactly one: Authorization, "
         "X-API-Key or api-key.",
-        "ambiguous_credentials"},
+        "ambiguous_credentials", .abuse = ABUSE_ERROR},
     [REFUSE_KEY_IN_URL] = {400, "VALIDATION_ERROR", INVALID,
         "The URL holds what looks like an API key, and URLs end up in logs. Send it as "
         "\"Authorization: Bearer <API_KEY>\", and replace this key if it is a real one.",
-        "key_in_url"},
+        "key_in_url", .abuse = ABUSE_ERROR},
     [REFUSE_BAD_LOGIN] = {401, "AUTHENTICATION_FAILED", AUTHENTICATION,
         "The user name or the password is not right.",
-        "bad_login"}, /* login_failed: it is noted where the name is known */
+        "bad_login", .abuse = ABUSE_ERROR}, /* login_failed: it is noted where the name is known */
     [REFUSE_LOGIN_RATE] = {429, "RATE_LIMITED", RATE,
         "Too many attempts to sign in. Wait as many seconds as Retry-After says, then try again.",
         "login_rate", .audit = AUDIT_RATE_LIMITED},
@@ -125,6 +141,10 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "This key may not be used from this address. Ask the operator to add it to the key's "
         "ip_ranges, or for another key.",
         "key_address", .audit = AUDIT_DENIED},
+    [REFUSE_BANNED_KEY] = {403, "PERMISSION_DENIED", PERMISSION,
+        "This key is blocked, for errors that came with it or by the operator. Wait until the block "
+        "is over, or ask the operator to lift it (sallyport denylist).",
+        "banned_key", .audit = AUDIT_DENIED},
     [REFUSE_LOGIN_BUSY] = {503, "SERVICE_UNAVAILABLE", OVERLOADED,
         "Too many are signing in at this moment. Wait as many seconds as Retry-After says, then "
         "try again.",
@@ -151,6 +171,18 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "This credential's rate limit is used up. Wait as many seconds as Retry-After says, "
         "then try again.",
         "key_rate", .audit = AUDIT_RATE_LIMITED},
+    [REFUSE_KEY_PARALLEL] = {429, "RATE_LIMITED", RATE,
+        "This credential has too many requests in progress. Wait until one of them has ended, then "
+        "try again.",
+        "key_parallel", .audit = AUDIT_RATE_LIMITED},
+    [REFUSE_USER_MINUTE] = {429, "RATE_LIMITED", RATE,
+        "Too many requests of this user within a minute. Wait as many seconds as Retry-After says, "
+        "then try again.",
+        "user_minute", .audit = AUDIT_RATE_LIMITED},
+    [REFUSE_USER_HOUR] = {429, "RATE_LIMITED", RATE,
+        "Too many requests of this user within an hour. Wait as many seconds as Retry-After says, "
+        "then try again.",
+        "user_hour", .audit = AUDIT_RATE_LIMITED},
 
     [REFUSE_LENGTH_REQUIRED] = {411, "LENGTH_REQUIRED", INVALID,
         "A body is needed here. Send it with Content-Length, or with Transfer-Encoding: "
@@ -159,21 +191,21 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_BODY_TOO_LARGE] = {413, "PAYLOAD_TOO_LARGE", TOO_LARGE,
         "The request's body is too large. Send less; the operator can raise the limit with the "
         "option server.max_body, or with server.preset = \"agents\".",
-        "body_too_large"},
+        "body_too_large", .abuse = ABUSE_ERROR},
     [REFUSE_CONTENT_TYPE] = {415, "UNSUPPORTED_MEDIA_TYPE", INVALID,
         "This content type is not accepted here. Send JSON with \"Content-Type: "
         "application/json\".",
-        "content_type"},
+        "content_type", .abuse = ABUSE_ERROR},
     [REFUSE_CONTENT_ENCODING] = {415, "UNSUPPORTED_MEDIA_TYPE", INVALID,
         "Compressed bodies are not accepted. Send the body without Content-Encoding.",
-        "content_encoding"},
+        "content_encoding", .abuse = ABUSE_ERROR},
     [REFUSE_BAD_JSON] = {400, "VALIDATION_ERROR", INVALID,
         "The body is not valid JSON. It must be one JSON text in UTF-8, no key twice in an "
         "object, nothing after its end.",
-        "bad_json"},
+        "bad_json", .abuse = ABUSE_ERROR},
     [REFUSE_BAD_PARAMETER] = {400, "VALIDATION_ERROR", INVALID,
         "A member of the body is missing, or its value is not allowed.",
-        "bad_parameter"},
+        "bad_parameter", .abuse = ABUSE_ERROR},
     [REFUSE_CONFLICT] = {409, "CONFLICT", INVALID,
         "This cannot be done as things stand.",
         "conflict"},
@@ -199,21 +231,21 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_UPSTREAM_REFUSED] = {502, "UPSTREAM_ERROR", OURS,
         "The model server could not be reached. Try again; if it goes on, the operator should "
         "see whether it is running.",
-        "upstream_refused"},
+        "upstream_refused", .abuse = ABUSE_UPSTREAM},
     [REFUSE_UPSTREAM_TLS] = {502, "UPSTREAM_ERROR", OURS,
         "No trusted connection to the model server could be made. The operator should check "
         "its certificate.",
-        "upstream_tls"},
+        "upstream_tls", .abuse = ABUSE_UPSTREAM},
     [REFUSE_UPSTREAM_BROKEN] = {502, "UPSTREAM_ERROR", OURS,
         "The model server broke off, or its answer was malformed. Try again.",
-        "upstream_broken"},
+        "upstream_broken", .abuse = ABUSE_UPSTREAM},
     [REFUSE_UPSTREAM_REJECTED] = {502, "UPSTREAM_ERROR", OURS,
         "The model server failed, or did not accept the gateway's own credential. Your "
         "credential is not at fault; if it goes on, tell the operator the request id.",
-        "upstream_rejected"},
+        "upstream_rejected", .abuse = ABUSE_UPSTREAM},
     [REFUSE_UPSTREAM_TIMEOUT] = {504, "UPSTREAM_TIMEOUT", OURS,
         "The model server did not answer in time. Try again, or ask for a shorter answer.",
-        "upstream_timeout"},
+        "upstream_timeout", .abuse = ABUSE_UPSTREAM},
     [REFUSE_SHUTTING_DOWN] = {503, "SERVICE_UNAVAILABLE", OVERLOADED,
         "The gateway is shutting down. Wait as many seconds as Retry-After says, then try "
         "again.",

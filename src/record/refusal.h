@@ -10,9 +10,13 @@
 enum refusal {
     REFUSE_NONE = 0,
     /* address */
+    REFUSE_BANNED_ADDRESS,       /* 403 deny-list */
     REFUSE_TOO_MANY_CONNECTIONS, /* 429 connections_per_ip */
     REFUSE_TOO_MANY_IN_FLIGHT,   /* 429 requests_in_flight_per_ip */
     REFUSE_IP_RATE,              /* 429 */
+    REFUSE_IP_MINUTE,            /* 429 twice max_requests_per_minute */
+    REFUSE_IP_HOUR,              /* 429 twice max_requests_per_hour */
+    REFUSE_ROUTE_RATE,           /* 429 [[limits.route]], here and in the step limit */
     REFUSE_OVERLOADED,           /* 503 max_connections, or no memory for this request */
     /* http */
     REFUSE_BAD_REQUEST,       /* 400; the message says which http_fault */
@@ -40,6 +44,7 @@ enum refusal {
     REFUSE_BAD_LOGIN,             /* 401 name, password or refresh token */
     REFUSE_LOGIN_RATE,            /* 429 */
     REFUSE_KEY_ADDRESS,           /* 403 the key is good, but not from there */
+    REFUSE_BANNED_KEY,            /* 403 deny-list */
     REFUSE_LOGIN_BUSY,            /* 503 the lane for passwords is full */
     /* right */
     REFUSE_PERMISSION,   /* 403 */
@@ -47,7 +52,10 @@ enum refusal {
     REFUSE_KEY_ENDPOINT, /* 403 a path that is not on the key's own list */
     REFUSE_STREAMING,    /* 403 use_streaming is missing */
     /* limit */
-    REFUSE_KEY_RATE, /* 429 */
+    REFUSE_KEY_RATE,     /* 429 */
+    REFUSE_KEY_PARALLEL, /* 429 */
+    REFUSE_USER_MINUTE,  /* 429 max_requests_per_minute */
+    REFUSE_USER_HOUR,    /* 429 max_requests_per_hour */
     /* body */
     REFUSE_LENGTH_REQUIRED,  /* 411 */
     REFUSE_BODY_TOO_LARGE,   /* 413 */
@@ -73,6 +81,13 @@ enum refusal {
     REFUSAL_COUNT
 };
 
+/* Whether it counts against the client that caused it (guard/abuse.h). */
+enum refusal_abuse {
+    ABUSE_NONE,
+    ABUSE_ERROR,    /* what no working client does again and again */
+    ABUSE_UPSTREAM, /* the model server's failure: counts with abuse.count_upstream_errors only */
+};
+
 struct refusal_row {
     unsigned status;
     const char *code;       /* "RATE_LIMITED" */
@@ -80,6 +95,7 @@ struct refusal_row {
     const char *message;    /* for the caller; names the fix where there is one */
     const char *reason;     /* for log, audit and metrics: "ip_rate" */
     enum audit_event audit; /* what it is in the audit log; AUDIT_NONE: nothing */
+    enum refusal_abuse abuse;
 };
 const struct refusal_row *refusal_get(enum refusal refusal);
 /* The row for a malformed head or chunk. */

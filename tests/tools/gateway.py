@@ -46,14 +46,20 @@ def environment(**extra):
     return kept
 
 
+def toml_table(head, members):
+    return [head, *(f"{key} = {json.dumps(value)}" for key, value in members.items() if value is not None)]
+
+
 def toml(sections, upstreams):
-    lines = []
+    """A list of dictionaries in a section is tables of their own: {"limits": {"route": [{...}]}}."""
+    lines, tables = [], [("upstream", upstream) for upstream in upstreams]
     for name, members in sections.items():
-        lines.append(f"[{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in members.items() if value is not None]
-    for upstream in upstreams:
-        lines.append("[[upstream]]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in upstream.items()]
+        lists = {key: value for key, value in members.items() if isinstance(value, list) and value
+                 and isinstance(value[0], dict)}
+        lines += toml_table(f"[{name}]", {key: value for key, value in members.items() if key not in lists})
+        tables += [(f"{name}.{key}", row) for key, rows in lists.items() for row in rows]
+    for name, row in tables:
+        lines += toml_table(f"[[{name}]]", row)
     return "\n".join(lines) + "\n"
 
 

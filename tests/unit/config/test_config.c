@@ -47,6 +47,21 @@ static void wrong_files_are_explained_with_file_line_and_key(void **state)
         {"[limits]\nip = \"60/fortnight\"\n",
          "a.toml:2: limits.ip: expected a rate such as \"60/minute\""},
         {"[limits]\nip_burst = 0\n", "limits.ip_burst: expected a whole number from 1 to 1000000"},
+        {"[limits.route]\npath = \"/x\"\n", "write [[limits.route]], in double brackets"},
+        {"[[limits.route]]\nrate = \"5/minute\"\n", "limits.route: number 1, \"\": it needs a path"},
+        {"[[limits.route]]\npath = \"x\"\nrate = \"5/minute\"\n", "begins with '/'"},
+        {"[[limits.route]]\npath = \"/a*b\"\nrate = \"5/minute\"\n", "ending in '*'"},
+        {"[[limits.route]]\npath = \"/x\"\n", "number 1, \"/x\": it needs a rate"},
+        {"[[limits.route]]\npath = \"/x\"\nrate = \"five\"\n", "limits.route.rate: expected a rate"},
+        {"[[limits.route]]\npath = \"/x\"\nrate = \"5/minute\"\nper = \"team\"\n",
+         "limits.route.per: expected one of \"ip\", \"key\", \"user\", \"all\""},
+        {"[[limits.route]]\npath = \"/livez\"\nrate = \"5/minute\"\n", "/livez is never limited"},
+        {"[[limits.route]]\npath = \"/x\"\nrate = \"5/minute\"\n"
+         "[[limits.route]]\npath = \"/x\"\nrate = \"6/minute\"\n",
+         "number 2, \"/x\": another one is about the same path"},
+        {"[abuse]\ndenylist_file = \"\"\n", "abuse.denylist_file: bans are kept in a file"},
+        {"[abuse]\nwindow_seconds = 0\n", "abuse.window_seconds: expected a whole number from 1"},
+        {"[abuse]\nlogin_spray = true\n", "expected one of \"off\", \"flag\", \"ban\""},
         {"[metrics]\nallow = [\"10.0.0.1/8\"]\n",
          "metrics.allow: expected a list of addresses or ranges"},
         {"[endpoints]\nallow = [\"v1/models\"]\n", "a path begins with '/'"},
@@ -167,6 +182,8 @@ static void a_file_sets_what_it_says(void **state)
         "max_body = \"1MB\"\nidle_timeout = \"500ms\"\nenvironment = \"production\"\n"
         "trusted_proxies = [\"unix\"]\ncors_origins = [\"https://A.example\"]\n"
         "[limits]\nip_burst = 7\nip = \"10/s\"\nip_counts = \"all\"\n"
+        "[[limits.route]]\npath = \"/health\"\nrate = \"5/minute\"\n"
+        "[[limits.route]]\npath = \"/v1/*\"\nrate = \"9/hour\"\nburst = 2\nper = \"user\"\n"
         "[endpoints]\nallow = [\"/v1/models\", \"/v1/chat/*\", \"/c\"]\n"
         "[metrics]\nallow = [\"10.0.0.0/8\", \"::1\"]\n"
         "[log]\nlevel = \"error\"\naccess = []\napp = \"\"\n"
@@ -191,6 +208,15 @@ static void a_file_sets_what_it_says(void **state)
     assert_int_equal(s->limits.ip.period_us, 1000000);
     assert_int_equal(s->limits.ip.burst, 7);
     assert_true(s->limits.ip_counts_all);
+    assert_int_equal(s->limits.route_count, 2);
+    assert_string_equal(s->limits.routes[0].path, "/health");
+    assert_int_equal(s->limits.routes[0].rate.burst, 5);
+    assert_int_equal(s->limits.routes[0].per, PER_IP);
+    assert_int_equal(s->limits.routes[1].rate.requests, 9);
+    assert_int_equal(s->limits.routes[1].rate.burst, 2);
+    assert_int_equal(s->limits.routes[1].per, PER_USER);
+    assert_int_equal(s->abuse.protect.count, 6); /* "private" */
+    assert_int_equal(s->abuse.login_spray, PATTERN_BAN);
     assert_int_equal(s->endpoints.allow.count, 3);
     assert_string_equal(s->endpoints.allow.items[2], "/c");
     assert_int_equal(s->metrics.allow.count, 2);
@@ -303,6 +329,12 @@ static void founding_names_of_variables_work(void **state)
         {{"API_KEY=your-secret-key"}, "api_key = \"********\""},
         {{"API_KEYS_FILE=a.toml # it is there"}, "api_keys_file = \"a.toml\""},
         {{"SALLYPORT_LIMITS_IP_COUNTS=all"}, "ip_counts = \"all\""},
+        {{"ABUSE_THRESHOLD_ERRORS=7"}, "threshold_errors = 7"},
+        {{"ABUSE_WINDOW_SECONDS=60   # a minute"}, "window_seconds = 60"},
+        {{"DENYLIST_FILE=deny.txt"}, "denylist_file = \"deny.txt\""},
+        {{"SALLYPORT_SECURITY_RATE_LIMITING_ENABLED=false"}, "rate_limiting_enabled = false"},
+        {{"SALLYPORT_ABUSE_PROTECT=10.0.0.0/8, 127.0.0.0/8"},
+         "protect = [\"10.0.0.0/8\", \"127.0.0.0/8\"]"},
         {{"SALLYPORT_LOG_ACCESS=-"}, "access = \"-\""},
         {{"SALLYPORT_METRICS_ALLOW=10.0.0.0/8, ::1"}, "allow = [\"10.0.0.0/8\", \"::1/128\"]"},
     };
