@@ -18,14 +18,13 @@ enum {
 
 static enum err find_files(const struct caller *caller, struct audit_files *files, json_t **refusal)
 {
-    const char *path = caller->settings->log.audit;
-    if (!path) {
+    if (!caller->settings->security.audit_logging_enabled) {
         *refusal = verb_refusal("not_found", NULL,
                                 "There is no audit log here: it is turned off by "
                                 "security.audit_logging_enabled.");
         return ERR_NOT_FOUND;
     }
-    enum err err = audit_files_find(files, path);
+    enum err err = audit_files_find(files, caller->settings->log.audit);
     if (err != OK)
         *refusal = verb_failure(err == ERR_MEMORY ? err : ERR_IO, "finding the audit log");
     return err;
