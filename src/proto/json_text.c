@@ -1,7 +1,7 @@
-/* String bodies and white space, 16 bytes at a time where the processor is an x86-64 (SSE2 always,
- * SSSE3 and POPCNT when they are there), in plain C elsewhere. Called by json.c for every string,
- * so it is the scanner's speed. Nothing here reads outside [at, end): a body may end where its page
- * ends. */
+/* String bodies and white space, 16 or 32 bytes at a time where the processor is an x86-64 (SSE2
+ * always, SSSE3 or AVX2 when they are there), in plain C elsewhere. Called by json.c for every
+ * string, so it is the scanner's speed. Nothing here reads outside [at, end): a body may end where
+ * its page ends. */
 #include "proto/json_text.h"
 
 #include <stddef.h>
@@ -115,9 +115,16 @@ const uint8_t *text_skip_space(const uint8_t *at, const uint8_t *end)
     return at;
 }
 
-/* The bulk check is Keiser and Lemire's ("Validating UTF-8 in less than one instruction per byte",
- * arXiv 2010.03090): three table look-ups on the four-bit halves of two neighbouring bytes give the
- * mistakes each half allows; what all three allow is one. */
+/* --- UTF-8 by vectors ---------------------------------------------------------------------------
+ * The check is Keiser and Lemire's ("Validating UTF-8 in less than one instruction per byte", arXiv
+ * 2010.03090): three table look-ups on the four-bit halves of two neighbouring bytes give the
+ * mistakes each half allows; what all three allow is one.
+ *
+ * Text whose escapes need only be valid is read in stretches of 64 bytes, with one bit for each
+ * byte: how often a stretch is interrupted then hardly matters. */
+
+enum { STRETCH = 64 };
+
 enum mistake {
     TOO_SHORT = 1 << 0,  /* a lead byte without its continuation */
     TOO_LONG = 1 << 1,   /* a continuation after ASCII */
@@ -134,50 +141,33 @@ enum mistake {
 #define TABLE(...) _mm_setr_epi8(__VA_ARGS__)
 #define M(bits) ((char)(bits))
 
-__attribute__((target("ssse3"))) static inline __m128i mistakes(__m128i block, __m128i before)
+static inline __m128i first_upper(void)
 {
-    const __m128i first_high =
-        TABLE(TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
-              M(TWO_MORE), M(TWO_MORE), M(TWO_MORE), M(TWO_MORE), TOO_SHORT | OVERLONG_2, TOO_SHORT,
-              TOO_SHORT | OVERLONG_3 | SURROGATE, TOO_SHORT | TOO_LARGE | OVERLONG_4);
-    const __m128i first_low =
-        TABLE(M(ANY_LOW | OVERLONG_2 | OVERLONG_3 | OVERLONG_4), M(ANY_LOW | OVERLONG_2),
-              M(ANY_LOW), M(ANY_LOW), M(ANY_LOW | TOO_LARGE), M(LARGE_LOW), M(LARGE_LOW),
-              M(LARGE_LOW), M(LARGE_LOW), M(LARGE_LOW), M(LARGE_LOW), M(LARGE_LOW), M(LARGE_LOW),
-              M(LARGE_LOW | SURROGATE), M(LARGE_LOW), M(LARGE_LOW));
-    const __m128i second_high =
-        TABLE(TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
-              TOO_SHORT, M(TOO_LONG | OVERLONG_2 | TWO_MORE | OVERLONG_3 | OVERLONG_4),
-              M(TOO_LONG | OVERLONG_2 | TWO_MORE | OVERLONG_3 | TOO_LARGE),
-              M(TOO_LONG | OVERLONG_2 | TWO_MORE | SURROGATE | TOO_LARGE),
-              M(TOO_LONG | OVERLONG_2 | TWO_MORE | SURROGATE | TOO_LARGE), TOO_SHORT, TOO_SHORT,
-              TOO_SHORT, TOO_SHORT);
-    const __m128i half = _mm_set1_epi8(0x0f);
-    __m128i first = _mm_alignr_epi8(block, before, 15);
-    __m128i found = _mm_and_si128(
-        _mm_and_si128(_mm_shuffle_epi8(first_high, _mm_and_si128(_mm_srli_epi16(first, 4), half)),
-                      _mm_shuffle_epi8(first_low, _mm_and_si128(first, half))),
-        _mm_shuffle_epi8(second_high, _mm_and_si128(_mm_srli_epi16(block, 4), half)));
-    /* The third byte after E0 and up and the fourth after F0 and up must be the second of TWO_MORE.
-     */
-    __m128i third = _mm_subs_epu8(_mm_alignr_epi8(block, before, 14), _mm_set1_epi8(0xe0 - 0x80));
-    __m128i fourth = _mm_subs_epu8(_mm_alignr_epi8(block, before, 13), _mm_set1_epi8(0xf0 - 0x80));
-    __m128i wanted = _mm_and_si128(_mm_or_si128(third, fourth), _mm_set1_epi8(M(0x80)));
-    return _mm_xor_si128(found, wanted);
+    return TABLE(TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
+                 M(TWO_MORE), M(TWO_MORE), M(TWO_MORE), M(TWO_MORE), TOO_SHORT | OVERLONG_2,
+                 TOO_SHORT, TOO_SHORT | OVERLONG_3 | SURROGATE, TOO_SHORT | TOO_LARGE | OVERLONG_4);
 }
 
-static inline bool any_set(__m128i bits)
+static inline __m128i first_lower(void)
 {
-    return _mm_movemask_epi8(_mm_cmpeq_epi8(bits, _mm_setzero_si128())) != 0xffff;
+    return TABLE(M(ANY_LOW | OVERLONG_2 | OVERLONG_3 | OVERLONG_4), M(ANY_LOW | OVERLONG_2),
+                 M(ANY_LOW), M(ANY_LOW), M(ANY_LOW | TOO_LARGE), M(LARGE_LOW), M(LARGE_LOW),
+                 M(LARGE_LOW), M(LARGE_LOW), M(LARGE_LOW), M(LARGE_LOW), M(LARGE_LOW), M(LARGE_LOW),
+                 M(LARGE_LOW | SURROGATE), M(LARGE_LOW), M(LARGE_LOW));
 }
 
-/* Every byte that is not a continuation begins a character. */
-static inline uint64_t count_characters(__m128i block)
+static inline __m128i second_upper(void)
 {
-    __m128i begins = _mm_cmpgt_epi8(block, _mm_set1_epi8((char)0xbf));
-    __m128i sums = _mm_sad_epu8(_mm_sub_epi8(_mm_setzero_si128(), begins), _mm_setzero_si128());
-    return (uint64_t)(_mm_cvtsi128_si64(sums) + _mm_cvtsi128_si64(_mm_srli_si128(sums, 8)));
+    return TABLE(TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
+                 TOO_SHORT, M(TOO_LONG | OVERLONG_2 | TWO_MORE | OVERLONG_3 | OVERLONG_4),
+                 M(TOO_LONG | OVERLONG_2 | TWO_MORE | OVERLONG_3 | TOO_LARGE),
+                 M(TOO_LONG | OVERLONG_2 | TWO_MORE | SURROGATE | TOO_LARGE),
+                 M(TOO_LONG | OVERLONG_2 | TWO_MORE | SURROGATE | TOO_LARGE), TOO_SHORT, TOO_SHORT,
+                 TOO_SHORT, TOO_SHORT);
 }
+
+/* From `STRETCH - n` on: n bytes that keep, then those that clear. */
+static const uint8_t low_bytes[2 * STRETCH] = {[0 ... STRETCH - 1] = 0xff};
 
 /* Where the sequence begins that is cut by `at`, or `at`. The text before is at least 3 bytes long.
  */
@@ -194,74 +184,6 @@ static const uint8_t *sequence_start(const uint8_t *at, uint64_t *characters)
     return at;
 }
 
-__attribute__((target("ssse3"))) static const uint8_t *bulk(const uint8_t *from, const uint8_t *end,
-                                                            uint64_t *characters)
-{
-    static const uint8_t low_bytes[2 * STEP] = {[0 ... STEP - 1] = 0xff};
-    __m128i before = _mm_setzero_si128(), wrong = _mm_setzero_si128();
-    uint64_t counted = 0;
-    const uint8_t *at = from;
-    for (; end - at >= STEP; at += STEP) {
-        __m128i block = load(at);
-        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')),
-                                    _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')));
-        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)), block));
-        unsigned stops = (unsigned)_mm_movemask_epi8(stop);
-        if (stops) {
-            /* All behind the byte that stops becomes NUL; that byte is ASCII and so shows a cut
-             * sequence. */
-            unsigned keep = (unsigned)__builtin_ctz(stops);
-            block = _mm_and_si128(block, load(low_bytes + STEP - 1 - keep));
-            wrong = _mm_or_si128(wrong, mistakes(block, before));
-            if (any_set(wrong))
-                return from;
-            *characters += counted + count_characters(block) - (STEP - keep);
-            return at + keep;
-        }
-        wrong = _mm_or_si128(wrong, mistakes(block, before));
-        counted += count_characters(block);
-        before = block;
-    }
-    if (at == from || any_set(wrong))
-        return from;
-    at = sequence_start(at, &counted);
-    *characters += counted;
-    return at;
-}
-
-const uint8_t *text_bulk(const uint8_t *at, const uint8_t *end, uint64_t *characters)
-{
-    return __builtin_cpu_supports("ssse3") ? bulk(at, end, characters) : at;
-}
-
-/* --- long text ----------------------------------------------------------------------------------
- * Text whose escapes need only be valid is read in stretches of 64 bytes, with one bit for each
- * byte: how often a stretch is interrupted then hardly matters. */
-
-enum { BLOCKS = 4, STRETCH = BLOCKS * STEP };
-
-/* The first byte's bit is the lowest. */
-static inline uint64_t bits_of(const __m128i set[BLOCKS])
-{
-    uint64_t bits = 0;
-    for (unsigned i = 0; i < BLOCKS; i++)
-        bits |= (uint64_t)(unsigned)_mm_movemask_epi8(set[i]) << i * STEP;
-    return bits;
-}
-
-/* 0 in every byte that is no escape sequence together with a backslash: in all but quote, slash,
- * backslash, b, f, n, r and t. Bytes with the same upper half are a class; a lower half knows the
- * classes it is good in. */
-__attribute__((target("ssse3"))) static inline __m128i escape_letters(__m128i block)
-{
-    const __m128i class_of_upper = TABLE(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0);
-    const __m128i good_in = TABLE(0, 0, 1 | 4 | 8, 0, 8, 0, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1);
-    const __m128i half = _mm_set1_epi8(0x0f);
-    __m128i upper = _mm_and_si128(_mm_srli_epi16(block, 4), half);
-    return _mm_and_si128(_mm_shuffle_epi8(class_of_upper, upper),
-                         _mm_shuffle_epi8(good_in, _mm_and_si128(block, half)));
-}
-
 /* Which backslashes begin an escape sequence, if the first one does: of a run every other one. */
 static inline uint64_t escape_starts(uint64_t backslashes)
 {
@@ -276,71 +198,39 @@ static inline uint64_t escape_starts(uint64_t backslashes)
     return starts;
 }
 
-/* Where the text ends or takes a closer look, and in `*starts` the escape sequences before that. A
- * backslash that is the last byte counts among them and is not judged. */
-__attribute__((target("ssse3"))) static inline uint64_t stops_of(const __m128i block[BLOCKS],
-                                                                 uint64_t *starts)
+#define WIDTH 16
+#define NAME(function) function##_16
+#define TARGET "ssse3,popcnt"
+#include "proto/json_stretch.h"
+#undef WIDTH
+#undef NAME
+#undef TARGET
+
+#define WIDTH 32
+#define NAME(function) function##_32
+#define TARGET "avx2,popcnt,bmi,bmi2,lzcnt"
+#include "proto/json_stretch.h"
+#undef WIDTH
+#undef NAME
+#undef TARGET
+
+/* Whose processor is too old for one way takes the next. */
+static const struct way {
+    const uint8_t *(*bulk)(const uint8_t *at, const uint8_t *end, uint64_t *characters);
+    const uint8_t *(*stretches)(const uint8_t *at, const uint8_t *end, uint64_t *characters);
+} slow, narrow = {bulk_16, stretches_16}, wide = {bulk_32, stretches_32};
+
+static inline const struct way *way(void)
 {
-    __m128i backslash[BLOCKS], ending[BLOCKS], no_letter[BLOCKS];
-    for (unsigned i = 0; i < BLOCKS; i++) {
-        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(block[i], _mm_set1_epi8(0x1f)), block[i]);
-        backslash[i] = _mm_cmpeq_epi8(block[i], _mm_set1_epi8('\\'));
-        ending[i] = _mm_or_si128(control, _mm_cmpeq_epi8(block[i], _mm_set1_epi8('"')));
-        no_letter[i] = _mm_cmpeq_epi8(escape_letters(block[i]), _mm_setzero_si128());
-    }
-    *starts = escape_starts(bits_of(backslash));
-    uint64_t letters = *starts << 1;
-    return (bits_of(ending) & ~letters) | (bits_of(no_letter) & letters) >> 1;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
+        return &wide;
+    return __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt") ? &narrow : &slow;
 }
 
-__attribute__((target("ssse3"))) static inline bool any_mistake(const __m128i block[BLOCKS],
-                                                                __m128i before)
+const uint8_t *text_bulk(const uint8_t *at, const uint8_t *end, uint64_t *characters)
 {
-    __m128i high = _mm_or_si128(_mm_or_si128(block[0], block[1]), _mm_or_si128(block[2], block[3]));
-    __m128i wrong = mistakes(block[0], before); /* also what `before` left open */
-    if (_mm_movemask_epi8(high))
-        for (unsigned i = 1; i < BLOCKS; i++)
-            wrong = _mm_or_si128(wrong, mistakes(block[i], block[i - 1]));
-    return any_set(wrong);
-}
-
-/* Every byte that is not a continuation begins a character. */
-static inline uint64_t begins_of(const __m128i block[BLOCKS])
-{
-    __m128i begins[BLOCKS];
-    for (unsigned i = 0; i < BLOCKS; i++)
-        begins[i] = _mm_cmpgt_epi8(block[i], _mm_set1_epi8((char)0xbf));
-    return bits_of(begins);
-}
-
-__attribute__((target("ssse3,popcnt"))) static const uint8_t *
-stretches(const uint8_t *from, const uint8_t *end, uint64_t *characters)
-{
-    static const uint8_t low_bytes[2 * STRETCH] = {[0 ... STRETCH - 1] = 0xff};
-    __m128i block[BLOCKS], before = _mm_setzero_si128();
-    const uint8_t *at = from;
-    while (end - at >= STRETCH) {
-        for (unsigned i = 0; i < BLOCKS; i++)
-            block[i] = load(at + i * STEP);
-        uint64_t starts, stops = stops_of(block, &starts), counted = ~starts;
-        unsigned keep = STRETCH;
-        if (stops) {
-            /* All from the byte on that stops becomes NUL: ASCII, and so shows a cut sequence. */
-            keep = (unsigned)__builtin_ctzll(stops);
-            counted &= (UINT64_C(1) << keep) - 1;
-            for (unsigned i = 0; i < BLOCKS; i++)
-                block[i] = _mm_and_si128(block[i], load(low_bytes + STRETCH - keep + i * STEP));
-        }
-        if (any_mistake(block, before))
-            break;
-        *characters += (unsigned)__builtin_popcountll(begins_of(block) & counted);
-        at += keep;
-        if (stops)
-            return at;
-        at -= starts >> (STRETCH - 1); /* its letter is in the next stretch, and so is it */
-        before = load(at - STEP);
-    }
-    return at == from ? from : sequence_start(at, characters);
+    const struct way *by = way();
+    return by->bulk ? by->bulk(at, end, characters) : at;
 }
 
 /* Passes over \u sequences, except those of surrogates. */
@@ -356,10 +246,9 @@ static const uint8_t *code_units(const uint8_t *at, const uint8_t *end, uint64_t
 
 const uint8_t *text_long(const uint8_t *at, const uint8_t *end, uint64_t *characters)
 {
-    if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("popcnt"))
-        return at;
-    for (const uint8_t *stop = NULL; stop != at;) {
-        stop = stretches(at, end, characters);
+    const struct way *by = way();
+    for (const uint8_t *stop = by->stretches ? NULL : at; stop != at;) {
+        stop = by->stretches(at, end, characters);
         at = code_units(stop, end, characters);
     }
     return at;
