@@ -1,4 +1,4 @@
-/* What key_verbs.c and key_change_verbs.c share; nobody else includes it. */
+/* What key_verbs.c, key_change_verbs.c and key_wishes.c share; nobody else includes it. */
 #ifndef API_KEY_PARTS_H
 #define API_KEY_PARTS_H
 
