@@ -89,20 +89,6 @@ void token_cache_add(struct token_cache *cache, const uint8_t digest[SHA256_BYTE
     list_append(added ? &cache->used : &cache->unused, &entry->link);
 }
 
-unsigned token_cache_drop_session(struct token_cache *cache, struct slice sid)
-{
-    unsigned dropped = 0;
-    LIST_EACH(link, &cache->used)
-    {
-        struct token_entry *entry = entry_of(link);
-        if (!slice_equal(slice_of(entry->claims.sid), sid))
-            continue;
-        drop(cache, entry);
-        dropped++;
-    }
-    return dropped;
-}
-
 void token_cache_clear(struct token_cache *cache)
 {
     while (!list_empty(&cache->used))

@@ -2,8 +2,8 @@
  * Each event loop has a cache of its own: one thread, no locks.
  *
  * What is remembered is that a text is ours and what it says, never that its holder may do
- * something: revocation, role and status are the store's to say, for each request. A session that
- * ends is marked there first and dropped from every cache after, so nothing is added back. */
+ * something: whether its session stands, and what the account may do, is looked up for each request
+ * (account.h). So a token whose session has ended may stay here until it expires. */
 #ifndef IDENTITY_TOKEN_CACHE_H
 #define IDENTITY_TOKEN_CACHE_H
 
@@ -39,9 +39,6 @@ const struct token_claims *token_cache_find(struct token_cache *cache,
  * no memory, nothing is kept: the next request is verified anew. */
 void token_cache_add(struct token_cache *cache, const uint8_t digest[SHA256_BYTES],
                      const struct token_claims *claims);
-/* All tokens of a session; returns how many there were. Looks at every entry: some tens of
- * microseconds when the cache is full. */
-unsigned token_cache_drop_session(struct token_cache *cache, struct slice sid);
 /* For a change of the secrets: what they signed is to be verified again. */
 void token_cache_clear(struct token_cache *cache);
 
