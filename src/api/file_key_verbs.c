@@ -51,48 +51,36 @@ static enum err seen(void *context, const struct stored_key *key)
     return OK;
 }
 
-/* The entry that a request is about, by its key_id or its public id; the store's key goes before.
- * NULL: none, or the request is not well formed, which key_verbs.c says. */
+/* The entry of that key_id or public id; the store's key goes before. NULL: none. */
 static const struct file_key *find(const struct desk *desk, const struct caller *caller,
-                                   const struct keys_file *table, const json_t *request)
+                                   const struct keys_file *table, struct slice id)
 {
-    static const struct field fields[] = {
-        {"id",              FIELD_TEXT, .required = true},
-        {0}
-    };
-    struct slice id = {0};
-    json_t *refusal = table ? fields_read(request, fields, &id) : NULL;
-    json_decref(refusal);
-    if (!table || refusal)
-        return NULL;
-    const struct file_key *key = keys_file_find(table, id);
-    if (!key)
+    const struct file_key *key = table ? keys_file_find(table, id) : NULL;
+    if (table && !key)
         key = keys_file_find_public(table, id);
     if (!key || !may_see(caller, key) || store_find_key(desk->store, id, seen, NULL) == OK)
         return NULL;
     return key;
 }
 
-json_t *file_key_show(const struct desk *desk, const struct caller *caller, const json_t *request)
+json_t *file_key_show(const struct desk *desk, const struct caller *caller, struct slice id)
 {
     struct keys_file *table = table_of(desk);
-    const struct file_key *key = find(desk, caller, table, request);
+    const struct file_key *key = find(desk, caller, table, id);
     json_t *answer = key ? verb_success("key", key_value(key)) : NULL;
     keys_file_unref(table);
     return answer;
 }
 
-json_t *file_key_refuse_revoke(const struct desk *desk, const struct caller *caller,
-                               const json_t *request)
+json_t *file_key_refuse(const struct desk *desk, const struct caller *caller, struct slice id,
+                        const char *instead)
 {
     struct keys_file *table = table_of(desk);
-    const struct file_key *key = find(desk, caller, table, request);
+    const struct file_key *key = find(desk, caller, table, id);
     json_t *answer = NULL;
     if (key)
-        answer = verb_refusal("conflict", "id",
-                              "the key \"%s\" stands in %s, line %u: take it out there, and it "
-                              "opens nothing a second later",
-                              key->key_id, keys_file_path(table), key->line);
+        answer = verb_refusal("conflict", "id", "the key \"%s\" stands in %s, line %u: %s",
+                              key->key_id, keys_file_path(table), key->line, instead);
     keys_file_unref(table);
     return answer;
 }
@@ -134,7 +122,7 @@ json_t *file_key_append(const struct desk *desk, const struct caller *caller, js
     return append_page(desk, caller, keys, bytes, 0);
 }
 
-json_t *file_key_list(const struct desk *desk, const struct caller *caller, int64_t after)
+json_t *file_key_list(const struct desk *desk, const struct caller *caller, uint64_t after)
 {
     json_t *keys = json_array();
     json_t *next = append_page(desk, caller, keys, 0, (size_t)(after - FILE_KEYS_AFTER));

@@ -161,24 +161,18 @@ static enum err list_row(void *context, const struct stored_key *key)
 
 json_t *verb_key_list(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
-    static const struct field fields[] = {
-        {"after", FIELD_DIGITS, false, 0, 0},
-        {0 }
-    };
-    int64_t after = 0;
+    uint64_t after;
     json_t *refusal = key_refuse_stranger(caller);
     if (!refusal)
-        refusal = fields_read(request, fields, &after);
+        refusal = read_only_after(request, &after);
     if (refusal)
         return refusal;
-    if (after < 0)
-        return verb_refusal("usage", "after", "after: must not be negative");
     if (after >= FILE_KEYS_AFTER)
         return file_key_list(desk, caller, after);
     if (after == 0)
         refresh_uses(desk->store, desk->keyring);
-    struct page page = {.caller = caller, .keys = json_array(), .last = (uint64_t)after};
-    enum err err = store_each_key_after(desk->store, (uint64_t)after, list_row, &page);
+    struct page page = {.caller = caller, .keys = json_array(), .last = after};
+    enum err err = store_each_key_after(desk->store, after, list_row, &page);
     if (err != OK && err != ERR_LIMIT) {
         json_decref(page.keys);
         return verb_failure(err, "reading the keys");
@@ -203,28 +197,27 @@ json_t *key_check_id(struct slice id)
     return NULL;
 }
 
-/* NULL: `*id` is a key's id (borrowed from the request); else the refusal. */
-static json_t *read_id(const struct caller *caller, const json_t *request, struct slice *id)
+/* NULL: `*id` is that of a key of the store (borrowed from the request). Else what is answered: a
+ * refusal, or what `of_file` says about a key of the file. */
+static json_t *read_id(const struct desk *desk, const struct caller *caller, const json_t *request,
+                       json_t *(*of_file)(const struct desk *desk, const struct caller *caller,
+                                          struct slice id),
+                       struct slice *id)
 {
-    static const struct field fields[] = {
-        {"id",  FIELD_TEXT, true, 0, 0},
-        {0}
-    };
-    json_t *refusal = key_refuse_stranger(caller);
-    if (!refusal)
-        refusal = fields_read(request, fields, id);
-    return refusal ? refusal : key_check_id(*id);
+    json_t *answer = key_refuse_stranger(caller);
+    if (!answer)
+        answer = read_only_id(request, id);
+    if (!answer)
+        answer = of_file(desk, caller, *id);
+    return answer ? answer : key_check_id(*id);
 }
 
 json_t *verb_key_show(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
     struct slice id;
-    json_t *of_file = file_key_show(desk, caller, request);
-    if (of_file)
-        return of_file;
-    json_t *refusal = read_id(caller, request, &id);
-    if (refusal)
-        return refusal;
+    json_t *answer = read_id(desk, caller, request, file_key_show, &id);
+    if (answer)
+        return answer;
     refresh_uses(desk->store, desk->keyring);
     return key_show(desk->store, caller, id, (struct slice){0}, NULL);
 }
@@ -241,13 +234,16 @@ json_t *key_none_live(struct slice id)
                         "no live key has the id \"%.64s\": see `sallyport key list`", id.ptr);
 }
 
+static json_t *refuse_of_file(const struct desk *desk, const struct caller *caller, struct slice id)
+{
+    return file_key_refuse(desk, caller, id,
+                           "take it out there, and it opens nothing a second later");
+}
+
 json_t *verb_key_revoke(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
     struct slice id;
-    json_t *of_file = file_key_refuse_revoke(desk, caller, request);
-    if (of_file)
-        return of_file;
-    json_t *refusal = read_id(caller, request, &id);
+    json_t *refusal = read_id(desk, caller, request, refuse_of_file, &id);
     if (refusal)
         return refusal;
     if (!key_caller_manages(caller)) {

@@ -177,24 +177,18 @@ static json_t *page_of(const struct account_view *views, size_t count, uint64_t 
 /* {"after": number}, and "next" in the response, as of key_list. */
 json_t *verb_user_list(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
-    static const struct field fields[] = {
-        {"after", FIELD_DIGITS, false, 0, 0},
-        {0 }
-    };
-    int64_t after = 0;
+    uint64_t after;
     json_t *refusal = refuse_stranger(caller);
     if (!refusal)
-        refusal = fields_read(request, fields, &after);
+        refusal = read_only_after(request, &after);
     if (refusal)
         return refusal;
-    if (after < 0)
-        return verb_refusal("usage", "after", "after: must not be negative");
     struct account_view *views;
     size_t count;
     enum err err = accounts_list(desk->accounts, &views, &count);
     if (err != OK)
         return verb_failure(err, "listing the users");
-    json_t *response = page_of(views, count, (uint64_t)after);
+    json_t *response = page_of(views, count, after);
     free(views);
     return response;
 }
@@ -203,14 +197,10 @@ json_t *verb_user_list(const struct desk *desk, const struct caller *caller, con
 static json_t *read_name(const struct desk *desk, const struct caller *caller,
                          const json_t *request, struct slice *name)
 {
-    static const struct field fields[] = {
-        {"id",  FIELD_TEXT, true, 0, 0},
-        {0}
-    };
     struct account_view view;
     json_t *refusal = refuse_stranger(caller);
     if (!refusal)
-        refusal = fields_read(request, fields, name);
+        refusal = read_only_id(request, name);
     if (refusal)
         return refusal;
     return accounts_view(desk->accounts, *name, &view) == OK ? NULL : no_such_user(*name);

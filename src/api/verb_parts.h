@@ -15,14 +15,15 @@ verb_fn verb_login, verb_login_for_minutes, verb_refresh, verb_logout, verb_me, 
     verb_session_end;
 verb_fn verb_audit_list, verb_audit_verify;
 
-/* file_key_verbs.c, for key_verbs.c. NULL: it is about no key of the file that the caller may see.
- */
-json_t *file_key_show(const struct desk *desk, const struct caller *caller, const json_t *request);
-json_t *file_key_refuse_revoke(const struct desk *desk, const struct caller *caller,
-                               const json_t *request);
+/* file_key_verbs.c, for key_verbs.c. NULL: that is the id of no key of the file that the caller may
+ * see. */
+json_t *file_key_show(const struct desk *desk, const struct caller *caller, struct slice id);
+/* Such a key is not changed here; `instead` is what can be done in the file. */
+json_t *file_key_refuse(const struct desk *desk, const struct caller *caller, struct slice id,
+                        const char *instead);
 /* Pages of key_list from FILE_KEYS_AFTER on are the file's; NULL: no memory. */
 #define FILE_KEYS_AFTER (INT64_C(1) << 52) /* which every reader of JSON knows exactly */
-json_t *file_key_list(const struct desk *desk, const struct caller *caller, int64_t after);
+json_t *file_key_list(const struct desk *desk, const struct caller *caller, uint64_t after);
 /* Fills the store's last page, of which `bytes` are used. Where the next one begins, or null; NULL:
  * no memory. */
 json_t *file_key_append(const struct desk *desk, const struct caller *caller, json_t *keys,
@@ -53,6 +54,10 @@ struct field {
  * refusal: a member that no field has, one that is missing, a wrong type. The table ends with a
  * NULL name. */
 json_t *fields_read(const json_t *request, const struct field *fields, void *into);
+/* The request is {"id": TEXT}; borrowed. */
+json_t *read_only_id(const json_t *request, struct slice *id);
+/* The request is {} or {"after": NUMBER}, as VERB_PAGE_BYTES makes them; 0 when it is not there. */
+json_t *read_only_after(const json_t *request, uint64_t *after);
 
 /* --- responses ----------------------------------------------------------------------------------
  */

@@ -173,6 +173,29 @@ json_t *fields_read(const json_t *request, const struct field *fields, void *int
     return NULL;
 }
 
+json_t *read_only_id(const json_t *request, struct slice *id)
+{
+    static const struct field fields[] = {
+        {"id",              FIELD_TEXT, .required = true},
+        {0}
+    };
+    return fields_read(request, fields, id);
+}
+
+json_t *read_only_after(const json_t *request, uint64_t *after)
+{
+    static const struct field fields[] = {
+        {"after", FIELD_DIGITS},
+        {0      }
+    };
+    int64_t number = 0;
+    json_t *refusal = fields_read(request, fields, &number);
+    if (!refusal && number < 0)
+        refusal = verb_refusal("usage", "after", "after: must not be negative");
+    *after = (uint64_t)number;
+    return refusal;
+}
+
 /* --- responses ----------------------------------------------------------------------------------
  */
 
