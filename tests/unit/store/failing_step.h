@@ -4,6 +4,8 @@
 #define TESTS_STORE_FAILING_STEP_H
 
 #include <dlfcn.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "place.h"
@@ -60,5 +62,37 @@ static inline void fail_each_step(const struct place *place, struct store *store
 }
 
 enum { ONE_STEP = 1, ALL_STEPS = 1000 };
+
+/* fail_each_step of each change, in both ways, in a store that `open` makes. */
+static inline void fail_each_change(const struct place *place,
+                                    struct store *(*open)(const struct place *place),
+                                    const struct change *changes, size_t count)
+{
+    static const int failing[] = {ONE_STEP, ALL_STEPS};
+    for (size_t i = 0; i < 2 * count; i++) {
+        struct store *store = open(place);
+        fail_each_step(place, store, failing[i % 2], &changes[i / 2]);
+        store_close(store);
+        unlink(place->path);
+    }
+}
+
+/* Each change while no file may grow. */
+static inline void fill_disk_before_each(const struct place *place, struct store *store,
+                                         const struct change *changes, size_t count)
+{
+    struct rlimit before;
+    log_set_sink(say_nothing);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit none = {0, before.rlim_max};
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+        enum err err = changes[i].make(store);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_int_equal(err, ERR_STORE);
+        changes[i].assert_unmade(place, store);
+    }
+}
 
 #endif

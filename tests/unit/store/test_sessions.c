@@ -3,8 +3,6 @@
 #include "failing_step.h"
 
 #include <pthread.h>
-#include <signal.h>
-#include <sys/resource.h>
 
 enum { NOW = CREATED + 100 };
 
@@ -429,32 +427,14 @@ static struct store *open_with_two_tokens(const struct place *place)
 
 static void a_change_of_which_a_step_fails_is_not_made(void **state)
 {
-    static const int failing[] = {ONE_STEP, ALL_STEPS};
-    const struct place *place = *state;
-    for (size_t i = 0; i < 2 * COUNT_OF(changes); i++) {
-        struct store *store = open_with_two_tokens(place);
-        fail_each_step(place, store, failing[i % 2], &changes[i / 2]);
-        store_close(store);
-        unlink(place->path);
-    }
+    fail_each_change(*state, open_with_two_tokens, changes, COUNT_OF(changes));
 }
 
 static void a_full_disk_changes_nothing(void **state)
 {
     const struct place *place = *state;
     struct store *store = open_with_two_tokens(place);
-    struct rlimit before;
-    log_set_sink(say_nothing);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    signal(SIGXFSZ, SIG_IGN);
-    struct rlimit none = {0, before.rlim_max};
-    for (size_t i = 0; i < COUNT_OF(changes); i++) {
-        assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
-        enum err err = changes[i].make(store);
-        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-        assert_int_equal(err, ERR_STORE);
-        assert_as_before(place, store);
-    }
+    fill_disk_before_each(place, store, changes, COUNT_OF(changes));
     /* The use that could not be written was none. */
     assert_int_equal(rotate_live(store), OK);
     store_close(store);

@@ -250,6 +250,14 @@ static void assert_a_is_as_it_was(const struct place *place, struct store *store
     assert_int_equal(ask_sql(place, "SELECT count(*) FROM users"), 1);
 }
 
+static struct store *open_with_a(const struct place *place)
+{
+    struct store *store = open_good(place);
+    add_user(store, "anna");
+    add_key(store, "AAAAAAAAAAAA", 1, "anna");
+    return store;
+}
+
 static void a_change_of_which_a_step_fails_is_not_made(void **state)
 {
     static const struct change changes[] = {
@@ -258,16 +266,7 @@ static void a_change_of_which_a_step_fails_is_not_made(void **state)
         {prune_a,      OK, assert_a_is_as_it_was},
         {delete_owner, OK, assert_a_is_as_it_was},
     };
-    static const int failing[] = {ONE_STEP, ALL_STEPS};
-    const struct place *place = *state;
-    for (size_t i = 0; i < 2 * COUNT_OF(changes); i++) {
-        struct store *store = open_good(place);
-        add_user(store, "anna");
-        add_key(store, "AAAAAAAAAAAA", 1, "anna");
-        fail_each_step(place, store, failing[i % 2], &changes[i / 2]);
-        store_close(store);
-        unlink(place->path);
-    }
+    fail_each_change(*state, open_with_a, changes, COUNT_OF(changes));
 }
 
 int main(void)
