@@ -1,5 +1,6 @@
 /* The verbs on keys as far as they are about those of the file (security.api_keys_file): they are
- * listed and shown, and changed by whoever edits the file. key_verbs.c asks here first. */
+ * listed and shown, and changed by whoever edits the file. The other verbs on keys ask here first.
+ */
 #include "api/verb_parts.h"
 #include "base/clock.h"
 #include "identity/keys_file.h"

@@ -226,7 +226,7 @@ json_t *verb_key_create(const struct desk *desk, const struct caller *caller, co
                           .caller = caller,
                           .wishes = &wishes,
                           .now_epoch_s = clock_wall_us() / SECOND_US};
-    json_t *refusal = key_wishes_read(caller, request, KEY_MADE, &wishes);
+    json_t *refusal = key_wishes_read(desk, caller, request, KEY_MADE, &wishes);
     json_t *response = refusal ? refusal : create_key(&order);
     order_finish(&order);
     return response;
@@ -302,7 +302,7 @@ json_t *verb_key_update(const struct desk *desk, const struct caller *caller, co
                           .caller = caller,
                           .wishes = &wishes,
                           .now_epoch_s = clock_wall_us() / SECOND_US};
-    json_t *refusal = key_wishes_read(caller, request, KEY_CHANGED, &wishes);
+    json_t *refusal = key_wishes_read(desk, caller, request, KEY_CHANGED, &wishes);
     json_t *response = refusal ? refusal : update_key(&order);
     order_finish(&order);
     return response;
@@ -368,7 +368,7 @@ json_t *verb_key_rotate(const struct desk *desk, const struct caller *caller, co
                           .caller = caller,
                           .wishes = &wishes,
                           .now_epoch_s = clock_wall_us() / SECOND_US};
-    json_t *refusal = key_wishes_read(caller, request, KEY_ROTATED, &wishes);
+    json_t *refusal = key_wishes_read(desk, caller, request, KEY_ROTATED, &wishes);
     order.old = wishes.id;
     json_t *response = refusal ? refusal : rotate_key(&order);
     order_finish(&order);

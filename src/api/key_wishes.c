@@ -42,10 +42,14 @@ static const struct field rotate_fields[] = {
     {0},
 };
 
-static const struct field *const fields_of[KEY_CHANGES] = {
-    [KEY_MADE]    = change_fields + 2,
-    [KEY_CHANGED] = change_fields,
-    [KEY_ROTATED] = rotate_fields,
+static const struct {
+    const struct field *fields;
+    const char *of_file; /* what can be done about a key of the file instead */
+} kinds[KEY_CHANGES] = {
+    [KEY_MADE]    = {change_fields + 2, NULL},
+    [KEY_CHANGED] = {change_fields, "change it there, and that counts a second later"},
+    [KEY_ROTATED] = {rotate_fields, "put the hash of a new key there (`sallyport key create --yaml` prints one), and "
+                                    "the old one opens nothing a second later"},
 };
 // clang-format on
 
@@ -93,12 +97,14 @@ static json_t *check_complete(const json_t *request, enum key_change change,
     return refusal;
 }
 
-json_t *key_wishes_read(const struct caller *caller, const json_t *request, enum key_change change,
-                        struct key_wishes *wishes)
+json_t *key_wishes_read(const struct desk *desk, const struct caller *caller, const json_t *request,
+                        enum key_change change, struct key_wishes *wishes)
 {
     json_t *refusal = key_refuse_stranger(caller);
     if (!refusal)
-        refusal = fields_read(request, fields_of[change], wishes);
+        refusal = fields_read(request, kinds[change].fields, wishes);
+    if (!refusal && wishes->id.ptr)
+        refusal = file_key_refuse(desk, caller, wishes->id, kinds[change].of_file);
     if (!refusal && wishes->id.ptr)
         refusal = key_check_id(wishes->id);
     if (!refusal)

@@ -19,9 +19,10 @@ struct key_wishes {
 
 enum key_change { KEY_MADE, KEY_CHANGED, KEY_ROTATED, KEY_CHANGES };
 
-/* NULL: `wishes` is what the request asks for, in a form that a key can have. Else the refusal. */
-json_t *key_wishes_read(const struct caller *caller, const json_t *request, enum key_change change,
-                        struct key_wishes *wishes);
+/* NULL: `wishes` is what the request asks for, in a form that a key can have, of a key that is none
+ * of the file. Else the refusal. */
+json_t *key_wishes_read(const struct desk *desk, const struct caller *caller, const json_t *request,
+                        enum key_change change, struct key_wishes *wishes);
 /* By its permissions or scopes, of which a request names one; without either `*set` stays. NULL, or
  * the refusal. */
 json_t *key_wishes_permissions(const struct key_wishes *wishes, permissions *set);

@@ -15,8 +15,8 @@ verb_fn verb_login, verb_login_for_minutes, verb_refresh, verb_logout, verb_me, 
     verb_session_end;
 verb_fn verb_audit_list, verb_audit_verify;
 
-/* file_key_verbs.c, for key_verbs.c. NULL: that is the id of no key of the file that the caller may
- * see. */
+/* file_key_verbs.c, for the other verbs on keys. NULL: that is the id of no key of the file that
+ * the caller may see. */
 json_t *file_key_show(const struct desk *desk, const struct caller *caller, struct slice id);
 /* Such a key is not changed here; `instead` is what can be done in the file. */
 json_t *file_key_refuse(const struct desk *desk, const struct caller *caller, struct slice id,

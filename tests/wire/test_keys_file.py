@@ -173,14 +173,20 @@ class Listing(KeysCase):
         self.assertEqual(shown["id"], "team-core")
         self.assert_refused(self.get("/api/v1/auth/api-keys/team-cor", key=self.manager), 404)
 
-    def test_it_is_not_revoked_here(self):
-        response = self.get("/api/v1/auth/api-keys/team-core", key=self.manager, method="DELETE")
+    @rows({"revoked": ("DELETE", "", None, ("revoke",), "take it out there"),
+           "changed": ("PATCH", "", {"disabled": True}, ("update", "--disable"), "change it there"),
+           "rotated": ("POST", "/rotate", {}, ("rotate",), "put the hash of a new key there")})
+    def it_is_not_changed_here(self, method, more, body, words, instead):
+        path = "/api/v1/auth/api-keys/team-core" + more
+        response = self.ask(request(method, path, body=body, key=self.manager), method)
         self.assert_refused(response, 409, "CONFLICT")
-        self.assertIn("api_keys.yaml, line 2", response.json()["detail"])
-        done = self.gateway.command("key", "revoke", "team-core", check=False)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("api_keys.yaml", done.stderr)
+        self.assertIn("api_keys.yaml, line 2: " + instead, response.json()["detail"])
+        done = self.gateway.command("key", words[0], "team-core", *words[1:], check=False)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn(f"api_keys.yaml, line 2: {instead}", done.stderr)
         self.assertEqual(self.status(TEAM), 200)
+        # Who may not manage keys is not told where it stands.
+        self.assert_refused(self.ask(request(method, path, body=body, key=PARTNER), method), 403)
 
     def test_many_come_in_pages(self):
         many = "".join(f'  - {{key_id: k{number}, hash: "{hash_of(TEAM)}", public_id: {number:012}}}\n' for number in range(300))
