@@ -5,6 +5,7 @@
 
 #include "api/key_parts.h"
 #include "base/clock.h"
+#include "identity/api_key.h"
 #include "identity/key_text.h"
 
 enum {
@@ -40,28 +41,33 @@ static const char *status_of(const struct stored_key *key)
         return "expired";
     if (key->disabled)
         return "disabled";
-    return key->owner_disabled ? "suspended" : "live"; /* its owner's account is disabled */
+    return key->account.disabled ? "suspended" : "live"; /* its owner's account is disabled */
 }
 
-/* `plain` is empty but for the answer to key_create. NULL: no memory, or a row that is not text. */
+/* The permissions are those that count now; withheld are those that its owner's role lacks. `plain`
+ * is empty but for the answer to key_create. NULL: no memory, or a row that is not text. */
 static json_t *key_value(const struct stored_key *key, struct slice plain)
 {
+    permissions bound;
+    if (api_key_bound(&key->account, &bound) != OK)
+        return NULL;
     const struct member members[] = {
-        {"id",           text_value(key->id)                },
-        {"name",         text_value(key->name)              },
-        {"owner",        text_value(key->owner)             },
-        {"permissions",  permissions_value(key->permissions)},
-        {"models",       key_list_value(key->models_json)   },
-        {"endpoints",    key_list_value(key->endpoints_json)},
-        {"ip_ranges",    key_list_value(key->ip_ranges_json)},
-        {"rate",         rate_value(key->rate)              },
-        {"burst",        burst_value(key->burst)            },
-        {"disabled",     json_boolean(key->disabled)        },
-        {"created_at",   time_value(key->created_epoch_s)   },
-        {"expires_at",   time_value(key->expires_epoch_s)   },
-        {"last_used_at", time_value(key->last_used_epoch_s) },
-        {"revoked_at",   time_value(key->revoked_epoch_s)   },
-        {"status",       json_string(status_of(key))        },
+        {"id",                   text_value(key->id)                         },
+        {"name",                 text_value(key->name)                       },
+        {"owner",                text_value(key->owner)                      },
+        {"permissions",          permissions_value(key->permissions & bound) },
+        {"withheld_permissions", permissions_value(key->permissions & ~bound)},
+        {"models",               key_list_value(key->models_json)            },
+        {"endpoints",            key_list_value(key->endpoints_json)         },
+        {"ip_ranges",            key_list_value(key->ip_ranges_json)         },
+        {"rate",                 rate_value(key->rate)                       },
+        {"burst",                burst_value(key->burst)                     },
+        {"disabled",             json_boolean(key->disabled)                 },
+        {"created_at",           time_value(key->created_epoch_s)            },
+        {"expires_at",           time_value(key->expires_epoch_s)            },
+        {"last_used_at",         time_value(key->last_used_epoch_s)          },
+        {"revoked_at",           time_value(key->revoked_epoch_s)            },
+        {"status",               json_string(status_of(key))                 },
     };
     json_t *object = object_of(members, COUNT_OF(members));
     if (object && plain.len && json_object_set_new(object, "key", text_value(plain)) != 0) {

@@ -108,8 +108,8 @@ static json_t *create(const struct desk *desk, const struct caller *caller, stru
     enum err err = verb_record(desk, caller, AUDIT_USER_CREATE, name, slice_of(role_name(role)));
     if (err != OK)
         return verb_unrecorded(err, "making the user");
-    err =
-        accounts_add(desk->accounts, desk->store, name, stored, role, clock_wall_us() / SECOND_US);
+    err = account_keys_add(desk->accounts, desk->keyring, desk->store, name, stored, role,
+                           clock_wall_us() / SECOND_US);
     if (err == OK)
         return show(desk, name);
     verb_record_failure(desk, caller, AUDIT_USER_CREATE, name, err);

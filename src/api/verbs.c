@@ -63,13 +63,15 @@ static json_t *run_named(const struct desk *desk, const struct caller *caller,
     return verb_refusal("usage", NULL, "unknown verb; is this sallyport as new as the command?");
 }
 
-/* Who asks may have been shut out since the gate let the request pass: it waited in a lane, and for
- * a password to be hashed. */
+/* Who asks may have been shut out, or have lost rights, since the gate let the request pass: it
+ * waited in a lane, and for a password to be hashed. */
 static bool caller_stands(const struct caller *caller)
 {
-    if (caller->key && atomic_load_explicit(&caller->key->revoked, memory_order_acquire))
+    uint64_t now_epoch_s = clock_wall_us() / SECOND_US;
+    if (caller->key && (!api_key_stands(caller->key, now_epoch_s) ||
+                        caller->permissions & ~api_key_permissions(caller->key)))
         return false;
-    return !caller->signed_in || session_stands(caller->signed_in, clock_wall_us() / SECOND_US);
+    return !caller->signed_in || session_stands(caller->signed_in, now_epoch_s);
 }
 
 static json_t *refuse_fallen(void)

@@ -24,6 +24,7 @@ static const struct print_column lines[] = {
     {"status",      "status",       "-"     },
     {"source",      "source",       "store" },
     {"permissions", "permissions",  "none"  },
+    {"withheld",    "withheld_permissions", "none"},
     {"models",      "models",       "all"   },
     {"endpoints",   "endpoints",    "all"   },
     {"from",        "ip_ranges",    "anywhere"},

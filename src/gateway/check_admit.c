@@ -5,6 +5,16 @@
 #include "base/clock.h"
 #include "gateway/gate.h"
 
+/* What the caller may do now. A session ends when the role of its account changes. */
+static permissions rights_of(const struct exchange *x)
+{
+    if (x->principal.key)
+        return api_key_permissions(x->principal.key);
+    if (x->principal.credential)
+        return credential_permissions(x->principal.credential, x->worker->files);
+    return x->principal.permissions;
+}
+
 enum verdict check_admit(struct exchange *x)
 {
     const struct api_key *key = x->principal.key;
@@ -18,6 +28,9 @@ enum verdict check_admit(struct exchange *x)
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     if (check_ban_of_client(x) == REFUSE || check_ban_of_key(x) == REFUSE)
         return REFUSE;
+    /* Also when what was lost is none that this needs: that was looked at, and is not once more. */
+    if (x->principal.permissions & ~rights_of(x))
+        return refuse(x, REFUSE_PERMISSION);
     if (atomic_load_explicit(&x->worker->shared->left, memory_order_acquire))
         return refuse(x, REFUSE_SHUTTING_DOWN);
     if (!x->upstream)

@@ -201,7 +201,7 @@ static enum verdict by_key(struct exchange *x, struct slice credential)
         x->principal.key = key;
         return refuse(x, REFUSE_KEY_ADDRESS);
     }
-    return know(x, (struct principal){.permissions = key->permissions,
+    return know(x, (struct principal){.permissions = api_key_permissions(key),
                                       .key = key,
                                       .rate_hash = key->rate_hash,
                                       .user_hash = key->user_hash,

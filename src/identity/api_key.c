@@ -11,6 +11,7 @@
 #include "identity/digest.h"
 #include "identity/json_read.h"
 #include "identity/key_text.h"
+#include "identity/role.h"
 
 bool key_word_valid(struct slice word, size_t max)
 {
@@ -205,17 +206,31 @@ uint64_t key_ban_identity(struct slice id)
     return hash_bytes(slice_make((const char *)words, sizeof words));
 }
 
-static void fill(struct api_key *key, const struct stored_key *stored)
+enum err api_key_bound(const struct stored_owner *account, permissions *bound)
+{
+    enum role role;
+    *bound = PERMISSIONS_ALL;
+    if (!account->role[0])
+        return OK;
+    *bound = PERMISSIONS_NONE;
+    if (role_parse(slice_of(account->role), &role) != OK)
+        return ERR_STORE;
+    *bound = role_permissions(role);
+    return OK;
+}
+
+static void fill(struct api_key *key, const struct stored_key *stored, permissions bound)
 {
     atomic_init(&key->references, 1);
     atomic_init(&key->revoked, stored->revoked_epoch_s != 0);
-    atomic_init(&key->suspended, stored->owner_disabled);
+    atomic_init(&key->suspended, stored->account.disabled);
+    atomic_init(&key->bound, bound);
     atomic_init(&key->expires_epoch_s, stored->expires_epoch_s);
     atomic_init(&key->last_used_epoch_s, stored->last_used_epoch_s);
     key->saved_use_epoch_s = stored->last_used_epoch_s;
     memcpy(key->id, stored->id.ptr, KEY_ID_LEN);
     memcpy(key->secret_sha256, stored->secret_sha256, sizeof key->secret_sha256);
-    key->permissions = stored->permissions;
+    key->granted = stored->permissions;
     key->disabled = stored->disabled;
     key->created_epoch_s = stored->created_epoch_s;
     key->rate_hash = rate_hash_of(key);
@@ -227,18 +242,20 @@ enum err api_key_from_stored(const struct stored_key *stored, struct api_key **m
 {
     struct rate rate;
     struct lists lists;
+    permissions bound;
     if (!key_id_shaped(stored->id) || !key_word_valid(stored->name, KEY_NAME_BYTES_MAX) ||
         (stored->owner.len && !key_word_valid(stored->owner, KEY_NAME_BYTES_MAX)) ||
         (stored->permissions & ~(uint32_t)PERMISSIONS_ALL) ||
         key_rate_parse(stored->rate, stored->burst, &rate) != OK)
         return ERR_STORE;
+    TRY(api_key_bound(&stored->account, &bound));
     TRY(lists_parse(&lists, stored));
     struct api_key *key = build(stored, &lists);
     lists_finish(&lists);
     if (!key)
         return ERR_MEMORY;
     key->rate = rate;
-    fill(key, stored);
+    fill(key, stored, bound);
     *made = key;
     return OK;
 }
@@ -256,6 +273,11 @@ void api_key_unref(struct api_key *key)
 {
     if (key && atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) == 1)
         free(key);
+}
+
+permissions api_key_permissions(const struct api_key *key)
+{
+    return key->granted & atomic_load_explicit(&key->bound, memory_order_acquire);
 }
 
 bool api_key_may_use_model(const struct api_key *key, struct slice model)

@@ -20,6 +20,9 @@ enum {
 
 /* One reference, the caller's. ERR_STORE when the row cannot be what we wrote; ERR_MEMORY. */
 enum err api_key_from_stored(const struct stored_key *stored, struct api_key **key) MUST_CHECK;
+/* What the owner's account may do now; PERMISSIONS_ALL when there is none. ERR_STORE for a role
+ * that is none. */
+enum err api_key_bound(const struct stored_owner *account, permissions *bound) MUST_CHECK;
 /* A name, an owner or a model: UTF-8 of 1 to `max` bytes without control characters. */
 bool key_word_valid(struct slice word, size_t max);
 /* A path or the beginning of one and a '*', in printable ASCII that needs no escaping. */

@@ -22,17 +22,18 @@ enum { KEY_ID_LEN = 12, KEY_SECRET_LEN = 43, KEY_CHECKSUM_LEN = 6, KEY_LEN = 3 +
  * exchange that carries it was checked against rights that may be gone. One block of memory with
  * all its texts. */
 struct api_key {
-    atomic_uint references; /* the table's, and one for each exchange that carries it */
-    atomic_bool revoked;    /* set before the entry is unlinked; opens nothing from then on */
-    atomic_bool suspended;  /* the account of its owner is disabled: opens nothing meanwhile */
+    atomic_uint references;    /* the table's, and one for each exchange that carries it */
+    atomic_bool revoked;       /* set before the entry is unlinked; opens nothing from then on */
+    atomic_bool suspended;     /* the account of its owner is disabled: opens nothing meanwhile */
+    _Atomic permissions bound; /* what that account may do now; without one all */
     _Atomic uint64_t expires_epoch_s;   /* 0: never; a rotation moves it nearer */
     _Atomic uint64_t last_used_epoch_s; /* keyring_find sets it */
     uint64_t saved_use_epoch_s;         /* what the store has of it; the writer's own */
     char id[KEY_ID_LEN + 1];
     uint8_t secret_sha256[32];
-    char *name, *owner; /* owner may be "" */
-    permissions permissions;
-    char **models;    /* NULL: all; else a NULL-terminated list of exact names */
+    char *name, *owner;  /* owner may be "" */
+    permissions granted; /* what it was given; api_key_permissions says what counts */
+    char **models;       /* NULL: all; else a NULL-terminated list of exact names */
     char **endpoints; /* NULL: all; else the same of paths, a '*' at the end stands for the rest */
     const struct cidr *ip_ranges; /* NULL: from anywhere */
     size_t ip_range_count;
@@ -72,6 +73,9 @@ void api_key_ref(struct api_key *key);
 bool api_key_shaped(struct slice text);
 /* Does it open anything now? Asked again by whoever waited since keyring_find. */
 bool api_key_stands(const struct api_key *key, uint64_t now_epoch_s);
+/* What it may do now: what it was given, as far as its owner's account has that too. Asked again by
+ * whoever waited, as the above. */
+permissions api_key_permissions(const struct api_key *key);
 bool api_key_may_use_model(const struct api_key *key, struct slice model);
 /* `path` as the request's head has it, without the query. */
 bool api_key_may_use_endpoint(const struct api_key *key, struct slice path);

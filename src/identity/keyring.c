@@ -175,12 +175,15 @@ void keyring_replace(struct keyring *keyring, struct api_key *old, struct api_ke
     api_key_unref(old);
 }
 
-void keyring_suspend(struct keyring *keyring, struct slice owner, bool suspended)
+void keyring_follow(struct keyring *keyring, struct slice owner, bool suspended, permissions bound)
 {
     size_t at = 0;
-    for (struct api_key *key; (key = keyring_next(keyring, &at));)
-        if (slice_equal(slice_of(key->owner), owner))
-            atomic_store_explicit(&key->suspended, suspended, memory_order_release);
+    for (struct api_key *key; (key = keyring_next(keyring, &at));) {
+        if (!slice_equal(slice_of(key->owner), owner))
+            continue;
+        atomic_store_explicit(&key->suspended, suspended, memory_order_release);
+        atomic_store_explicit(&key->bound, bound, memory_order_release);
+    }
     live_table_wait(&keyring->live);
 }
 

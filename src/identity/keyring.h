@@ -28,8 +28,9 @@ void keyring_remove(struct keyring *keyring, struct api_key *key);
 /* Shows readers `key` in the place of `old`, which has the same id and secret; takes the caller's
  * reference over and drops the table's of `old`. When it returns nobody gets through with `old`. */
 void keyring_replace(struct keyring *keyring, struct api_key *old, struct api_key *key);
-/* All keys of that owner open nothing, or what they opened before. */
-void keyring_suspend(struct keyring *keyring, struct slice owner, bool suspended);
+/* What the account of that name is now, for all keys that have it as owner. When it returns nobody
+ * gets through with more. */
+void keyring_follow(struct keyring *keyring, struct slice owner, bool suspended, permissions bound);
 /* keyring_remove of every key that `is` what is wanted. */
 void keyring_remove_each(struct keyring *keyring,
                          bool (*is)(const struct api_key *key, const void *wanted),

@@ -150,10 +150,10 @@ static enum err tell(const struct key_request *request, struct slice id)
     return request->before ? request->before(request->context, id) : OK;
 }
 
-/* With the lock: from here until the key is shown no account is disabled. */
+/* With the lock: from here until the key is shown no account is made or changed. */
 static enum err make_entry(struct store *store, struct stored_key *row, struct api_key **key)
 {
-    TRY(store_owner_disabled(store, row->owner, &row->owner_disabled));
+    TRY(store_find_owner(store, row->owner, &row->account));
     return api_key_from_stored(row, key);
 }
 

@@ -13,7 +13,8 @@
     "number, id, secret_sha256, name, owner, permissions, models_json, created_epoch_s,"           \
     " expires_epoch_s, revoked_epoch_s, last_used_epoch_s, endpoints_json, ip_ranges_json, rate,"  \
     " burst, disabled,"                                                                            \
-    " EXISTS (SELECT 1 FROM users WHERE users.name = api_keys.owner AND users.disabled = 1)"
+    " (SELECT users.disabled FROM users WHERE users.name = api_keys.owner),"                       \
+    " (SELECT users.role FROM users WHERE users.name = api_keys.owner)"
 #define SESSION_COLUMNS "id, user_number, created_epoch_s, expires_epoch_s, revoked_epoch_s"
 
 /* All SQL there is, but for the migrations. */
@@ -40,7 +41,7 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
                   " WHERE id = ?1 AND last_used_epoch_s < ?2",
     [LIST_KEYS] = "SELECT " KEY_COLUMNS " FROM api_keys WHERE number > ?1 ORDER BY number",
     [FIND_KEY] = "SELECT " KEY_COLUMNS " FROM api_keys WHERE id = ?1",
-    [FIND_DISABLED_USER] = "SELECT 1 FROM users WHERE name = ?1 AND disabled = 1",
+    [FIND_OWNER] = "SELECT disabled, role FROM users WHERE name = ?1",
     [ADD_USER] = "INSERT INTO users (name, password, role, disabled, created_epoch_s,"
                  " password_epoch_s, last_login_epoch_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [SAVE_USER] = "UPDATE users SET password = ?2, role = ?3, disabled = ?4,"

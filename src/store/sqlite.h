@@ -21,7 +21,7 @@ enum statement {
     TOUCH_KEY,
     LIST_KEYS,
     FIND_KEY,
-    FIND_DISABLED_USER,
+    FIND_OWNER,
     ADD_USER,
     SAVE_USER,
     DELETE_USER,

@@ -138,22 +138,39 @@ enum err store_touch_keys(struct store *store, const struct key_use *uses, size_
     return err;
 }
 
+/* NULL is no user. A role that cannot be read must be an error, too: for nobody's keys no account
+ * is asked. */
+static enum err read_owner(sqlite3_stmt *s, int at, struct stored_owner *owner)
+{
+    uint64_t disabled;
+    *owner = (struct stored_owner){0};
+    if (sqlite3_column_type(s, at + 1) == SQLITE_NULL)
+        return OK;
+    struct slice role = column_text(s, at + 1);
+    if (!role.ptr || role.len == 0 || role.len >= sizeof owner->role ||
+        !column_number(s, at, 1, &disabled))
+        return ERR_STORE;
+    owner->disabled = disabled;
+    memcpy(owner->role, role.ptr, role.len);
+    return OK;
+}
+
 /* The file is read with as little trust as a request: somebody may have edited it by hand. */
 static enum err read_key(sqlite3_stmt *s, struct stored_key *key)
 {
-    uint64_t permissions = 0, disabled = 0, owner_disabled = 0;
+    uint64_t permissions = 0, disabled = 0;
     bool good = column_number(s, 0, INT64_MAX, &key->number) &&
                 column_number(s, 5, UINT32_MAX, &permissions) &&
                 column_number(s, 7, INT64_MAX, &key->created_epoch_s) &&
                 column_number(s, 8, INT64_MAX, &key->expires_epoch_s) &&
                 column_number(s, 9, INT64_MAX, &key->revoked_epoch_s) &&
                 column_number(s, 10, INT64_MAX, &key->last_used_epoch_s) &&
-                column_number(s, 14, INT64_MAX, &key->burst) &&
-                column_number(s, 15, 1, &disabled) && column_number(s, 16, 1, &owner_disabled);
+                column_number(s, 14, INT64_MAX, &key->burst) && column_number(s, 15, 1, &disabled);
     const void *digest = sqlite3_column_blob(s, 2);
     if (!good || !digest || sqlite3_column_bytes(s, 2) != sizeof key->secret_sha256)
         return ERR_STORE;
     memcpy(key->secret_sha256, digest, sizeof key->secret_sha256);
+    TRY(read_owner(s, 16, &key->account));
     key->permissions = (uint32_t)permissions;
     key->id = column_text(s, 1);
     key->name = column_text(s, 3);
@@ -163,7 +180,6 @@ static enum err read_key(sqlite3_stmt *s, struct stored_key *key)
     key->ip_ranges_json = column_text(s, 12);
     key->rate = column_text(s, 13);
     key->disabled = disabled;
-    key->owner_disabled = owner_disabled;
     /* A NULL text is an allocation that failed; an empty one would mean "all". */
     return key->id.ptr && key->name.ptr && key->owner.ptr && key->models_json.ptr &&
                    key->endpoints_json.ptr && key->ip_ranges_json.ptr && key->rate.ptr
@@ -214,20 +230,19 @@ enum err store_find_key(struct store *store, struct slice id, store_key_fn *each
     return err == OK && rows == 0 ? ERR_NOT_FOUND : err;
 }
 
-static enum err note_row(void *context, sqlite3_stmt *row)
+static enum err note_owner(void *context, sqlite3_stmt *row)
 {
-    (void)context, (void)row;
-    return OK;
+    return read_owner(row, 0, context);
 }
 
-enum err store_owner_disabled(struct store *store, struct slice owner, bool *disabled)
+enum err store_find_owner(struct store *store, struct slice name, struct stored_owner *owner)
 {
     unsigned rows = 0;
+    *owner = (struct stored_owner){0};
     enum err err = store_take_turn_to_read(store);
-    bool bound = bind_text(store->database.statements[FIND_DISABLED_USER], 1, owner);
+    bool bound = bind_text(store->database.statements[FIND_OWNER], 1, name);
     if (err == OK)
-        err = store_each_row(store, FIND_DISABLED_USER, bound, note_row, NULL, &rows);
+        err = store_each_row(store, FIND_OWNER, bound, note_owner, owner, &rows);
     pthread_mutex_unlock(&store->turn);
-    *disabled = rows != 0;
     return err;
 }

@@ -11,6 +11,14 @@
 
 struct store;
 
+enum { STORED_ROLE_SIZE = 16 };
+
+/* The user of the name that a key has as its owner; a key without one is held to nothing by it. */
+struct stored_owner {
+    bool disabled;
+    char role[STORED_ROLE_SIZE]; /* ends with a NUL; empty: there is no such user */
+};
+
 /* A row of `api_keys`, as stored. All text is borrowed during the call. */
 struct stored_key {
     uint64_t number; /* its place in the order of making, from 1; given by the store */
@@ -25,10 +33,10 @@ struct stored_key {
     uint64_t burst;              /* 0: as many as the rate has */
     bool disabled;
     uint64_t created_epoch_s;
-    uint64_t expires_epoch_s;   /* 0: never */
-    uint64_t revoked_epoch_s;   /* 0: live */
-    uint64_t last_used_epoch_s; /* 0: never */
-    bool owner_disabled;        /* is there a user of the owner's name who is disabled? Only read */
+    uint64_t expires_epoch_s;    /* 0: never */
+    uint64_t revoked_epoch_s;    /* 0: live */
+    uint64_t last_used_epoch_s;  /* 0: never */
+    struct stored_owner account; /* only read */
 };
 
 /* Opens (makes, mode 0600) the database, runs the migrations that are missing, in one transaction
@@ -50,8 +58,9 @@ enum err store_rotate_key(struct store *store, const struct stored_key *key, str
 /* Forgets the keys that were revoked or had expired before `before_epoch_s`; `*count` is how many.
  */
 enum err store_prune_keys(struct store *store, uint64_t before_epoch_s, uint64_t *count) MUST_CHECK;
-/* Is there a user of that name who is disabled? ERR_STORE. */
-enum err store_owner_disabled(struct store *store, struct slice owner, bool *disabled) MUST_CHECK;
+/* Also when there is no such user. ERR_STORE. */
+enum err store_find_owner(struct store *store, struct slice name,
+                          struct stored_owner *owner) MUST_CHECK;
 /* ERR_NOT_FOUND when there is no such live key. */
 enum err store_revoke_key(struct store *store, struct slice id, uint64_t now_epoch_s) MUST_CHECK;
 enum err store_touch_key(struct store *store, struct slice id,

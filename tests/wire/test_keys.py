@@ -298,6 +298,50 @@ class Whose(Case):
         response = self.patch(own, {"disabled": False, "permissions": ["run_inference"]}, token)
         self.assertEqual(response.status, 200, response)
 
+    def role(self, name, role):
+        self.assertEqual(self.native("PATCH", f"/api/v1/users/{name}", {"role": role}).status, 200)
+
+    def test_a_key_loses_what_the_role_of_its_owner_loses(self):
+        self.user("gil")
+        own = self.make(self.sign_in("gil"), name="own", permissions=["run_inference", "read_models", "read_metrics"])
+        free = self.make(owner="nobody's account", permissions=["read_metrics"])
+        clients = [self.client() for _ in range(8)]  # on every worker
+        self.addCleanup(lambda: [client.close() for client in clients])
+        for role, metrics in [("guest", 403), ("user", 200), ("guest", 403), ("service", 200)]:
+            self.role("gil", role)
+            for client in clients:
+                self.assertEqual(client.ask(request(path="/metrics", key=own["key"])).status, metrics, role)
+            self.assertTrue(self.opens(own))
+            self.assertEqual(self.get("/metrics", key=free["key"]).status, 200)
+            shown = self.native("GET", f"{KEYS}/{own['id']}").json()
+            lost = ["read_metrics"] if metrics == 403 else []
+            self.assertEqual((shown["permissions"], shown["withheld_permissions"]),
+                             (["read_models", "run_inference"] + ([] if lost else ["read_metrics"]), lost))
+            listed = {key["id"]: key for key in json.loads(self.gateway.command("key", "list", "--json").stdout)}
+            self.assertEqual(listed[own["id"]]["withheld_permissions"], lost)
+        self.role("gil", "guest")
+        self.assertRegex(self.gateway.command("key", "show", own["id"]).stdout, r"withheld +read_metrics\n")
+
+    def test_who_waited_while_the_role_was_lowered_is_refused(self):
+        self.user("hal")
+        own = self.make(self.sign_in("hal"), name="own")
+        piece = chat_request(own["key"])
+        calls = self.calls()
+        with self.client() as client:
+            client.send(piece[:-1])
+            wait_until(lambda: self.native("GET", f"{KEYS}/{own['id']}").json()["last_used_at"], "the head was read")
+            self.role("hal", "guest")
+            client.send(piece[-1:])
+            self.assert_refused(client.read(), 403, "PERMISSION_DENIED")
+        self.assertEqual(self.calls(), calls)
+
+    def test_a_key_is_bound_by_an_account_made_later(self):
+        made = self.make(owner="ida", permissions=["run_inference", "manage_users"])
+        self.assertEqual(self.native("GET", "/api/v1/users", key=made["key"]).status, 200)
+        self.user("ida")
+        self.assert_refused(self.native("GET", "/api/v1/users", key=made["key"]), 403, "PERMISSION_DENIED")
+        self.assertTrue(self.opens(made))
+
     def test_a_key_that_manages_gives_no_more_than_it_has(self):
         held = self.make(permissions=["manage_users", "run_inference"], models=["m"],
                          endpoints=["/v1/*", KEYS, KEYS + "/*"], ip_ranges=["127.0.0.0/8"])

@@ -147,7 +147,7 @@ static void a_change_counts_at_once_and_after_a_restart(void **state)
         struct api_key *key = get(place, &plain, NOW + 3);
         assert_string_equal(key->name, "desk");
         assert_string_equal(key->id, id);
-        assert_int_equal(key->permissions, READ_MODELS);
+        assert_int_equal(api_key_permissions(key), READ_MODELS);
         assert_int_equal(key->rate.requests, 5);
         assert_int_not_equal(key->rate_hash, rate_hash); /* what was used up is no measure */
         assert_int_equal(key->last_used_epoch_s, NOW + 3);
@@ -207,7 +207,7 @@ static void what_cannot_be_recorded_changes_nothing(void **state)
     assert_int_equal(change(place, id, &request), ERR_RANGE);
     for (int start = 0; start < 2; start++) {
         struct api_key *same = get(place, &plain, NOW);
-        assert_int_equal(same->permissions, RUN_INFERENCE);
+        assert_int_equal(api_key_permissions(same), RUN_INFERENCE);
         assert_true(api_key_stands(same, NOW));
         api_key_unref(same);
         assert_int_equal(keyring_count(place->keyring), 1);
@@ -356,6 +356,63 @@ static void keys_follow_the_account_of_their_owner(void **state)
     }
 }
 
+static void set_role(struct place *place, const char *name, enum role role)
+{
+    const struct account_change change = {.sets_role = true, .role = role};
+    assert_int_equal(account_keys_change(place->accounts, place->keyring, place->store,
+                                         slice_of(name), &change, NOW),
+                     OK);
+}
+
+static void assert_rights(struct place *place, const struct secret *plain, permissions rights)
+{
+    for (int start = 0; start < 2; start++) {
+        struct api_key *key = get(place, plain, NOW);
+        assert_int_equal(api_key_permissions(key), rights);
+        api_key_unref(key);
+        close_place(place);
+        open_place(place);
+    }
+}
+
+static void a_key_may_do_no_more_than_the_account_of_its_owner(void **state)
+{
+    struct place *place = *state;
+    struct key_request request = sample();
+    AUTO(secret) own = {0};
+    AUTO(secret) other = {0};
+    AUTO(secret) late = {0};
+    char id[KEY_ID_LEN + 1];
+    request.permissions = RUN_INFERENCE | USE_STREAMING | MANAGE_CACHE;
+    request.owner = SLICE("bert");
+    create(place, &request, &other, id);
+    request.owner = SLICE("anna");
+    create(place, &request, &own, id);
+    assert_rights(place, &own, request.permissions); /* nobody has that name */
+    assert_int_equal(account_keys_add(place->accounts, place->keyring, place->store, SLICE("anna"),
+                                      "$2b$04$x", ROLE_USER, NOW),
+                     OK);
+    assert_rights(place, &own, RUN_INFERENCE | USE_STREAMING);
+    struct api_key *held = get(place, &own, NOW);
+    set_role(place, "anna", ROLE_GUEST);
+    assert_int_equal(api_key_permissions(held), RUN_INFERENCE); /* whoever waited sees it, too */
+    api_key_unref(held);
+    assert_rights(place, &own, RUN_INFERENCE);
+    create(place, &request, &late, id);
+    assert_rights(place, &late, RUN_INFERENCE);
+    set_disabled(place, "anna", true);
+    set_disabled(place, "anna", false);
+    assert_rights(place, &own, RUN_INFERENCE);
+    set_role(place, "anna", ROLE_SERVICE);
+    assert_rights(place, &own, request.permissions);
+    assert_rights(place, &late, request.permissions);
+    assert_rights(place, &other, request.permissions);
+    set_role(place, "anna", ROLE_GUEST);
+    request.owner = SLICE("bert");
+    assert_int_equal(change(place, id, &request), OK);
+    assert_rights(place, &late, request.permissions);
+}
+
 static void a_key_that_gets_another_owner_follows_that_one(void **state)
 {
     struct place *place = *state;
@@ -426,6 +483,7 @@ int main(void)
         IN_PLACE(rotation_never_prolongs_the_old_key),
         IN_PLACE(pruning_takes_ended_keys_out_of_both),
         IN_PLACE(keys_follow_the_account_of_their_owner),
+        IN_PLACE(a_key_may_do_no_more_than_the_account_of_its_owner),
         IN_PLACE(a_key_that_gets_another_owner_follows_that_one),
         IN_PLACE(a_key_made_while_its_owner_is_disabled_opens_nothing),
     };

@@ -75,7 +75,7 @@ static void a_valid_key_is_found_and_its_use_noted(void **state)
     assert_null(reason);
     assert_int_equal(atomic_load(&found->references), 2);
     assert_int_equal(atomic_load(&found->last_used_epoch_s), NOW);
-    assert_int_equal(found->permissions, RUN_INFERENCE);
+    assert_int_equal(found->granted, RUN_INFERENCE);
     assert_string_equal(found->name, "test");
     assert_string_equal(found->owner, "");
     api_key_unref(found);

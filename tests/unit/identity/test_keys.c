@@ -22,7 +22,7 @@ static void a_created_key_opens_at_once_and_after_a_restart(void **state)
         assert_string_equal(key->id, id);
         assert_string_equal(key->name, "laptop");
         assert_string_equal(key->owner, "Zo\xc3\xab");
-        assert_int_equal(key->permissions, RUN_INFERENCE);
+        assert_int_equal(api_key_permissions(key), RUN_INFERENCE);
         assert_int_equal(key->created_epoch_s, NOW);
         assert_true(api_key_may_use_model(key, SLICE("a\"b")));
         assert_false(api_key_may_use_model(key, SLICE("other")));

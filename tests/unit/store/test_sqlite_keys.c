@@ -76,7 +76,8 @@ static void a_version_2_database_keeps_its_keys(void **state)
         assert_string_equal(row.rate, "");
         assert_int_equal(row.key.burst, 0);
         assert_false(row.key.disabled);
-        assert_true(row.key.owner_disabled);
+        assert_true(row.key.account.disabled);
+        assert_string_equal(row.key.account.role, "user");
         store_close(store);
         assert_int_equal(ask_sql(place, "PRAGMA user_version"), migration_latest());
     }
@@ -188,27 +189,57 @@ static void pruning_forgets_what_ended_before_that_day(void **state)
     store_close(store);
 }
 
+static void assert_owner(struct store *store, const char *name, bool disabled, const char *role)
+{
+    struct stored_owner owner;
+    assert_int_equal(store_find_owner(store, slice_of(name), &owner), OK);
+    assert_int_equal(owner.disabled, disabled);
+    assert_string_equal(owner.role, role);
+}
+
 static void a_user_takes_its_own_keys_along(void **state)
 {
     struct store *store = open_good(*state);
     struct stored_user user = sample_user("anna");
-    bool disabled = true;
     user.number = add_user(store, "anna");
     add_key(store, "AAAAAAAAAAAA", 1, "anna");
     add_key(store, "BBBBBBBBBBBB", 2, "Anna");
-    assert_int_equal(store_owner_disabled(store, SLICE("anna"), &disabled), OK);
-    assert_false(disabled);
+    assert_owner(store, "anna", false, "user");
     user.disabled = true;
+    user.role = SLICE("guest");
     assert_int_equal(store_save_user(store, &user), OK);
-    assert_int_equal(store_owner_disabled(store, SLICE("anna"), &disabled), OK);
-    assert_true(disabled);
-    assert_true(row_of(store, "AAAAAAAAAAAA").key.owner_disabled);
-    assert_false(row_of(store, "BBBBBBBBBBBB").key.owner_disabled);
+    assert_owner(store, "anna", true, "guest");
+    assert_true(row_of(store, "AAAAAAAAAAAA").key.account.disabled);
+    assert_string_equal(row_of(store, "AAAAAAAAAAAA").key.account.role, "guest");
+    assert_false(row_of(store, "BBBBBBBBBBBB").key.account.disabled);
+    assert_string_equal(row_of(store, "BBBBBBBBBBBB").key.account.role, "");
     assert_int_equal(store_delete_user(store, user.number, NOW), OK);
     assert_int_equal(row_of(store, "AAAAAAAAAAAA").key.revoked_epoch_s, NOW);
     assert_int_equal(row_of(store, "BBBBBBBBBBBB").key.revoked_epoch_s, 0);
-    assert_int_equal(store_owner_disabled(store, SLICE("anna"), &disabled), OK);
-    assert_false(disabled);
+    assert_owner(store, "anna", false, "");
+    store_close(store);
+}
+
+/* By hand; a role that is none must not be taken for nobody's. */
+static void an_owner_that_cannot_be_ours_is_not_read(void **state)
+{
+    static const char *const damages[] = {
+        "UPDATE users SET disabled = 2",
+        "UPDATE users SET disabled = -1",
+        "UPDATE users SET role = ''",
+        "UPDATE users SET role = 'a role of too many letters'",
+    };
+    struct store *store = open_good(*state);
+    struct stored_owner owner;
+    struct row row;
+    add_key(store, "AAAAAAAAAAAA", 1, "anna");
+    for (size_t i = 0; i < COUNT_OF(damages); i++) {
+        add_user(store, "anna");
+        run_sql(*state, damages[i]);
+        assert_int_equal(store_find_owner(store, SLICE("anna"), &owner), ERR_STORE);
+        assert_int_equal(store_find_key(store, SLICE("AAAAAAAAAAAA"), copy_row, &row), ERR_STORE);
+        run_sql(*state, "DELETE FROM users");
+    }
     store_close(store);
 }
 
@@ -278,6 +309,7 @@ int main(void)
         IN_PLACE(rotation_ends_the_old_key_at_once_or_later_and_never_prolongs_it),
         IN_PLACE(pruning_forgets_what_ended_before_that_day),
         IN_PLACE(a_user_takes_its_own_keys_along),
+        IN_PLACE(an_owner_that_cannot_be_ours_is_not_read),
         IN_PLACE(a_change_of_which_a_step_fails_is_not_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
