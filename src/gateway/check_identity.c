@@ -136,6 +136,13 @@ static enum verdict by_claim(struct exchange *x, const struct claim *claim)
                             : refuse_try(x, verdict.retry_in_us);
 }
 
+/* Whoever presented a name and a password tried to sign in, and that is what the record says.
+ * Nobody is named there: what was typed as a name may have been the password. */
+static enum verdict refuse_waited(struct exchange *x, const struct verification_wait *wait)
+{
+    return refuse(x, wait->by_key ? REFUSE_BAD_CREDENTIAL : REFUSE_BAD_PASSWORD);
+}
+
 /* What the exchange waited for is there. It may be good no more: that is looked at once again. */
 static enum verdict after_wait(struct exchange *x)
 {
@@ -146,7 +153,9 @@ static enum verdict after_wait(struct exchange *x)
         if (credential_stands(wait.found, x->worker->files, clock_wall_us() / SECOND_US))
             return by_credential(x, wait.found);
         credential_unref(wait.found);
-        return refuse(x, REFUSE_BAD_CREDENTIAL);
+        return refuse_waited(x, &wait);
+    case ERR_DENIED:
+        return refuse_waited(x, &wait);
     case ERR_LIMIT:
         return refuse_try(x, wait.retry_in_us);
     case ERR_CLOSED:

@@ -152,6 +152,7 @@ enum verdict verification_begin(struct exchange *x, const uint8_t digest[SHA256_
         return refuse(x, REFUSE_OVERLOADED);
     list_init(&x->wait->link);
     x->wait->x = x;
+    x->wait->by_key = claim->by_key;
     struct verification *v = find_running(worker, digest);
     if (v)
         return wait_for(x, v);

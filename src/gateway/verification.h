@@ -11,6 +11,7 @@ struct verification_wait {
     struct list link;
     struct exchange *x;
     struct verification *verification;
+    bool by_key;  /* else a name and a password */
     enum err err; /* ERR_DENIED; ERR_LIMIT: too many tries, see retry_in_us; ERR_MEMORY; ERR_CLOSED:
                      the gateway ends */
     uint64_t retry_in_us;

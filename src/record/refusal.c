@@ -13,6 +13,11 @@
 #define OURS "api_error"
 #define OVERLOADED "overloaded_error"
 
+/* One answer, whatever was wrong. */
+#define NOT_VALID                                                                                  \
+    "The credential is not valid: it may be mistyped, expired or revoked. Send a valid key as "    \
+    "\"Authorization: Bearer <API_KEY>\", or ask the operator for a new one."
+
 // clang-format off
 static const struct refusal_row rows[REFUSAL_COUNT] = {
     [REFUSE_NONE] = {500, "INTERNAL_ERROR", OURS,
@@ -120,9 +125,11 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
         "X-API-Key.",
         "no_credential", .audit = AUDIT_DENIED, .abuse = ABUSE_ERROR},
     [REFUSE_BAD_CREDENTIAL] = {401, "AUTHENTICATION_FAILED", AUTHENTICATION,
-        "The credential is not valid: it may be mistyped, expired or revoked. Send a valid key "
-        "as \"Authorization: Bearer <API_KEY>\", or ask the operator for a new one.",
+        NOT_VALID,
         "bad_credential", .audit = AUDIT_DENIED, .abuse = ABUSE_ERROR},
+    [REFUSE_BAD_PASSWORD] = {401, "AUTHENTICATION_FAILED", AUTHENTICATION,
+        NOT_VALID,
+        "bad_password", .audit = AUDIT_LOGIN_FAILED, .abuse = ABUSE_ERROR},
     [REFUSE_AMBIGUOUS_CREDENTIALS] = {400, "VALIDATION_ERROR", INVALID,
         "The request carries more than one credential. Send exactly one: Authorization, "
         "X-API-Key or api-key.",

@@ -39,6 +39,7 @@ enum refusal {
     REFUSE_METHOD_NOT_ALLOWED,    /* 405 with Allow */
     REFUSE_NO_CREDENTIAL,         /* 401 */
     REFUSE_BAD_CREDENTIAL,        /* 401; one answer whatever was wrong */
+    REFUSE_BAD_PASSWORD,          /* 401; the same answer, and the event of a login */
     REFUSE_AMBIGUOUS_CREDENTIALS, /* 400 */
     REFUSE_KEY_IN_URL,            /* 400 */
     REFUSE_BAD_LOGIN,             /* 401 name, password or refresh token */

@@ -121,6 +121,7 @@ def reasons(log, answers):
 
 
 EVENTS = {"401": "denied", "403": "denied", "429": "rate_limited"}  # of our own refusals, by status
+OTHERS = {"bad_password": "login_failed"}  # by their reason
 
 
 def audited(gateway, log):
@@ -128,9 +129,10 @@ def audited(gateway, log):
     wanted, found = collections.Counter(), collections.Counter()
     for line in log:
         if line["status"] in EVENTS and line["decision"] not in ("pass", "bad_login"):  # that is login_failed
-            wanted[EVENTS[line["status"]], line["remote_addr"], line["decision"]] += 1
+            event = OTHERS.get(line["decision"], EVENTS[line["status"]])
+            wanted[event, line["remote_addr"], line["decision"]] += 1
     for record in gateway.audit_log():
-        if record["event"] in EVENTS.values():
+        if record["event"] in EVENTS.values() or record["reason"] in OTHERS:
             found[record["event"], record["ip"], record["reason"]] += record.get("count", 1)
     return [] if wanted == found else [
         f"O9: refused but not recorded {dict(wanted - found)}, recorded but not refused {dict(found - wanted)}"]

@@ -2,6 +2,8 @@
 away is written down too, however many they were, and the file can be proved. That this is so of every refusal
 in every other test is oracle O9."""
 
+import base64
+import collections
 import json
 import os
 import re
@@ -14,7 +16,7 @@ from tools import oracles
 from tools import upstream as answers
 from tools.case import WireCase
 from tools.client import chat, chat_request, request
-from tools.gateway import BINARY, Gateway, environment
+from tools.gateway import BINARY, CALLER, Gateway, environment
 from tools.upstream import wait_until
 
 REFUSED = ("denied", "rate_limited")
@@ -265,6 +267,36 @@ class Refusals(AuditCase):
         self.assertEqual(gateway.finish(), 0)
         counted = {record["event"]: record.get("count", 1) for record in self.records(gateway)}
         self.assertEqual(counted, {"start": 1, "login_failed": 5, "rate_limited": 3, "stop": 1})
+
+    def test_a_wrong_password_in_a_request_is_a_login_that_failed_too(self):
+        gateway = self.begin({"security": {"basic_enabled": True}}).start()
+        manager = gateway.key("manager", f"manage_users,read_metrics,{CALLER}")["key"]
+        body = {"username": "eve", "password": "canary-eve-right"}
+        self.assertEqual(gateway.ask(request("POST", "/api/v1/users", body=body, key=manager), "POST").status, 201)
+
+        def ask(name, password):
+            field = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+            return gateway.ask(request("GET", "/v1/models?x=y", [("Authorization", field)]))
+
+        tries = [ask("eve", "canary-eve-wrong") for _ in range(8)]
+        self.assertEqual([answer.status for answer in tries], [401] * 5 + [429] * 3)
+        # The same record for a name that nobody has, who may have typed the password there.
+        strangers = [ask(f"canary-name-{number}", "canary-eve-wrong") for number in range(2)]
+        self.assertEqual(strangers[0].json()["error"], tries[0].json()["error"])
+        self.assertEqual(ask("eve", "canary-eve-right").status, 429)
+        self.assertEqual(gateway.ask(chat_request("canary-no-key")).status, 401)
+        self.assertEqual(gateway.finish(), 0)
+        counted = collections.Counter()
+        for record in self.records(gateway):
+            counted[record["event"]] += record.get("count", 1)
+        self.assertEqual(counted, {"start": 1, "key_create": 1, "user_create": 1, "login_failed": 7, "rate_limited": 4,
+                                   "denied": 1, "stop": 1})
+        failed = next(record for record in self.records(gateway) if record["event"] == "login_failed")
+        self.assertEqual([failed[name] for name in ("actor", "ip", "method", "path", "status", "reason", "request_id")],
+                         ["", "127.0.0.1", "GET", "/v1/models", 401, "bad_password", tries[0].get("x-request-id")])
+        self.assertNotIn("canary-", (gateway.folder / "audit.log").read_text())
+        self.assertEqual(gateway.logged(tries[0])["decision"], "bad_password")
+        self.assertEqual(gateway.command("audit", "verify").returncode, 0)
 
     def test_what_the_model_server_refuses_is_not_ours(self):
         gateway = self.begin().start()

@@ -70,6 +70,7 @@ static void who_is_turned_away_is_in_the_audit_log(void **state)
     for (unsigned r = 0; r < REFUSAL_COUNT; r++) {
         const struct refusal_row *row = refusal_get((enum refusal)r);
         enum audit_event wanted = r == REFUSE_BAD_LOGIN ? AUDIT_NONE /* login_failed, elsewhere */
+                                  : r == REFUSE_BAD_PASSWORD                 ? AUDIT_LOGIN_FAILED
                                   : row->status == 401 || row->status == 403 ? AUDIT_DENIED
                                   : row->status == 429                       ? AUDIT_RATE_LIMITED
                                                                              : AUDIT_NONE;
