@@ -12,6 +12,7 @@ import time
 from tools.case import WireCase, rows
 from tools.client import chat, chat_request, request
 from tools.gateway import Gateway, environment
+from tools.load import KeyLoad
 from tools.upstream import wait_until
 
 PASSWORD = "correct horse battery"
@@ -213,33 +214,17 @@ class Changes(Case):
         wait_until(lambda: not self.opens(old), "the old key's end")
 
     def test_nothing_passes_after_the_answer_to_a_revoke(self):
-        """Two hundred keys, each under load until some time after it was revoked."""
+        """Two hundred keys, each under load until some time after it was revoked; tests/faults has many more."""
+        ways = [lambda made: self.native("DELETE", f"{KEYS}/{made['id']}").status == 204,
+                lambda made: self.patch(made, {"disabled": True}).status == 200,
+                lambda made: self.native("POST", f"{KEYS}/{made['id']}/rotate").status == 201]
         for round_number in range(200):
             made = self.make(name=f"round {round_number}")
-            revoked, late, stop = threading.Event(), [], threading.Event()
-
-            def load(made=made, revoked=revoked, late=late, stop=stop):
-                with self.client() as client:
-                    while not stop.is_set():
-                        after = revoked.is_set()
-                        status = client.ask(request(path="/v1/models", key=made["key"])).status
-                        if after and status != 401:
-                            late.append(status)
-
-            threads = [threading.Thread(target=load) for _ in range(2)]
-            for thread in threads:
-                thread.start()
-            ways = [lambda: self.native("DELETE", f"{KEYS}/{made['id']}").status == 204,
-                    lambda: self.patch(made, {"disabled": True}).status == 200,
-                    lambda: self.native("POST", f"{KEYS}/{made['id']}/rotate").status == 201]
-            done = ways[round_number % 3]()
-            revoked.set()
-            self.assertEqual(self.get("/v1/models", key=made["key"]).status, 401)
-            stop.set()
-            for thread in threads:
-                thread.join()
-            self.assertTrue(done)
-            self.assertEqual(late, [], f"round {round_number}")
+            with KeyLoad(self.client, made["key"]) as load:
+                self.assertTrue(ways[round_number % 3](made))
+                load.over()
+                self.assertEqual(self.get("/v1/models", key=made["key"]).status, 401)
+            self.assertEqual(load.late, [], f"round {round_number}")
 
     def test_no_request_is_refused_while_a_key_is_changed(self):
         made = self.make()
