@@ -168,6 +168,10 @@ class Gateway:
         if not os.environ.get("SALLYPORT_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def cpu_s(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def tail(self):
         return "\n".join(self.said[-60:])
 

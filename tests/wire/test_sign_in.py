@@ -1,6 +1,7 @@
 """Signing in, refreshing and signing out: what is answered, to whom nothing is told, and that what was ended
 opens nothing from the next request on."""
 
+import base64
 import concurrent.futures
 import json
 import re
@@ -297,6 +298,31 @@ class Refusals(SigningCase):
         response = self.try_login("ann", self.word, fields=wrong)
         self.assertEqual(response.status, 200)
         self.remember(response.json())
+
+
+class Costs(SigningCase):
+    security = {"basic_enabled": True}
+    TRIES = 11
+
+    def spent_s(self, ask, name):
+        """The gateway's processor time, which what else runs on the machine does not lengthen."""
+        before = self.gateway.cpu_s()
+        self.assertEqual(ask(name, "not it at all").status, 401)
+        return self.gateway.cpu_s() - before
+
+    def by_basic(self, name, password):
+        encoded = base64.b64encode(f"{name}:{password}".encode()).decode()
+        return self.ask(request("GET", "/v1/models", [*self.sent_from(), ("Authorization", "Basic " + encoded)]))
+
+    @rows({"a login": "try_login", "Basic": "by_basic"})
+    def a_name_that_nobody_has_costs_what_a_wrong_password_costs(self, way):
+        ask, spent = getattr(self, way), {"known": 0.0, "unknown": 0.0}
+        self.person(f"known-{way.replace('_', '-')}")
+        for number in range(self.TRIES):
+            spent["known"] += self.spent_s(ask, f"known-{way.replace('_', '-')}")
+            spent["unknown"] += self.spent_s(ask, f"unknown-{number}")
+        ratio = spent["unknown"] / spent["known"]
+        self.assertTrue(0.5 < ratio < 2, f"{ratio}: {spent}")
 
 
 class Rates(SigningCase):

@@ -8,10 +8,27 @@
 #include "base/hash.h"
 #include "identity/accounts_table.h"
 
-/* What is done while a password is being verified, as by somebody else. */
 /* What accounts_verify tells besides; nobody here asks. */
 static unsigned passwords_set;
 
+/* How often a password was hashed, and with which parameters the last time. */
+static struct {
+    unsigned count;
+    char parameters[PASSWORD_STORED_SIZE];
+    unsigned long long len;
+} hashed;
+
+static void note_hash(const char *stored, unsigned long long len)
+{
+    const char *end = stored; /* behind "$argon2id$v=19$m=19456,t=2,p=1" stand salt and digest */
+    for (int dollars = 0; *end && dollars < 4; end++)
+        dollars += *end == '$';
+    hashed.count++;
+    hashed.len = len;
+    snprintf(hashed.parameters, sizeof hashed.parameters, "%.*s", (int)(end - stored), stored);
+}
+
+/* What is done while a password is being verified, as by somebody else. */
 static struct {
     void (*done)(const struct gate *gate);
     const struct gate *gate;
@@ -23,6 +40,7 @@ int crypto_pwhash_argon2id_str_verify(const char stored[crypto_pwhash_argon2id_S
     static int (*real)(const char *, const char *, unsigned long long);
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "crypto_pwhash_argon2id_str_verify");
+    note_hash(stored, len);
     if (meanwhile.done)
         meanwhile.done(meanwhile.gate);
     meanwhile.done = NULL;
@@ -138,6 +156,35 @@ static void anything_else_opens_none(void **state)
         assert_null(account);
     }
     assert_rows(*state, 3, 0, 0);
+    close_gate(&gate);
+}
+
+/* Time tells nothing about a name: each of these is one hash of the same cost, in both ways to come
+ * in. */
+static void whoever_comes_in_vain_costs_one_hash_of_ours(void **state)
+{
+    static const char *const names[] = {"anna", "nobody", "Anna", "", "dora", "emil"};
+    struct gate gate;
+    open_with_anna(*state, &gate);
+    add_account(&gate, "dora", OURS, ROLE_USER);
+    add_account(&gate, "emil", "no password", ROLE_USER);
+    assert_int_equal(
+        change(&gate, "dora", (struct account_change){.sets_disabled = true, .disabled = true}),
+        OK);
+    for (size_t i = 0; i < 2 * COUNT_OF(names); i++) {
+        AUTO(secret) refresh = {0};
+        struct session *session = NULL;
+        struct account *account = NULL;
+        struct slice name = slice_of(names[i / 2]), wrong = SLICE("correct horsf");
+        hashed.count = 0;
+        enum err err = i % 2 ? accounts_verify(gate.accounts, name, wrong, &account, &passwords_set)
+                             : accounts_sign_in(gate.accounts, gate.store, name, wrong, NOW,
+                                                LIFETIME, &refresh, &session);
+        assert_int_equal(err, ERR_DENIED);
+        assert_int_equal(hashed.count, 1);
+        assert_string_equal(hashed.parameters, "$argon2id$v=19$m=19456,t=2,p=1$");
+        assert_int_equal(hashed.len, wrong.len);
+    }
     close_gate(&gate);
 }
 
@@ -714,6 +761,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_right_password_opens_a_session),
         TEST(anything_else_opens_none),
+        TEST(whoever_comes_in_vain_costs_one_hash_of_ours),
         TEST(a_password_alone_is_verified_without_a_session),
         TEST(a_form_that_was_brought_along_becomes_ours),
         TEST(what_was_changed_while_the_password_was_verified_counts),
