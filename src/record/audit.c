@@ -64,18 +64,37 @@ static void checkpoint(struct audit *audit, uint64_t now_us)
                   strerror(errno));
 }
 
-static enum err write_now(struct audit *audit, const struct audit_record *record)
+/* Under the lock. As many as go into one write, and so on. */
+static enum err write_all(struct audit *audit, const struct audit_record *records, size_t count,
+                          size_t *written)
 {
-    struct audit_entry entry;
-    audit_entry_set(&entry, record);
+    for (unsigned some; *written < count; *written += some) {
+        for (some = 0; some < AUDIT_WRITE_RECORDS && *written + some < count; some++)
+            audit_entry_set(&audit->batch[some], &records[*written + some]);
+        TRY(note_outcome(audit, audit_file_write(&audit->file, audit->batch, some),
+                         records->now_us));
+    }
+    return OK;
+}
+
+enum err audit_append_all(struct audit *audit, const struct audit_record *records, size_t count,
+                          size_t *written)
+{
+    *written = 0;
     pthread_mutex_lock(&audit->lock);
-    enum err err = note_outcome(audit, audit_file_write(&audit->file, &entry, 1), record->now_us);
+    enum err err = write_all(audit, records, count, written);
     int why = errno;
-    if (err == OK)
-        checkpoint(audit, record->now_us);
+    if (err == OK && count)
+        checkpoint(audit, records->now_us);
     pthread_mutex_unlock(&audit->lock);
     errno = why;
     return err;
+}
+
+static enum err write_now(struct audit *audit, const struct audit_record *record)
+{
+    size_t written;
+    return audit_append_all(audit, record, 1, &written);
 }
 
 static enum err write_start(struct audit *audit, uint64_t wall_us, uint64_t now_us,

@@ -97,6 +97,10 @@ void audit_close(struct audit *audit, uint64_t wall_us, uint64_t now_us);
  * caller does not make the change. Blocks on the disk: not for event loops. Any other event is
  * queued as by audit_note; ERR_BUSY when there was no room, which is counted. Any thread. */
 enum err audit_append(struct audit *audit, const struct audit_record *record) MUST_CHECK;
+/* Several of them, strict whatever their rows say, of which many share one wait for the disk.
+ * `*written` is how many are in the log, also after an error. */
+enum err audit_append_all(struct audit *audit, const struct audit_record *records, size_t count,
+                          size_t *written) MUST_CHECK;
 /* Queues it, whatever its row says: for what has happened already. Never waits for the disk. What
  * finds no room is counted, and becomes a record of its event with reason "queue_full". Any thread,
  * event loops too. */

@@ -256,6 +256,7 @@ static void a_first_start_that_was_killed_is_begun_anew(void **state)
 }
 
 static int failing_sync, failing_write;
+static unsigned syncs, syncs_max; /* so many are good; 0: all of them */
 static size_t short_write;
 
 static ssize_t write_or_fail(int fd, const void *bytes, size_t size)
@@ -269,8 +270,10 @@ static ssize_t write_or_fail(int fd, const void *bytes, size_t size)
 
 static int sync_or_fail(int fd)
 {
-    errno = failing_sync;
-    return failing_sync ? -1 : fsync(fd);
+    bool fails = failing_sync || (syncs_max && syncs >= syncs_max);
+    syncs++;
+    errno = failing_sync ? failing_sync : EIO;
+    return fails ? -1 : fsync(fd);
 }
 
 static const struct audit_disk bad_disk = {write_or_fail, sync_or_fail};
@@ -349,6 +352,32 @@ static void a_failing_disk_is_complained_of_once_a_minute(void **state)
 }
 
 /* The kernel's own refusal, half-way through a record. */
+static void several_share_a_wait_for_the_disk(void **state)
+{
+    struct place *place = *state;
+    struct audit_record records[50];
+    size_t written = 0;
+    for (size_t i = 0; i < COUNT_OF(records); i++)
+        records[i] = happened(place, AUDIT_KEY_CREATE, "admin", "made");
+    place->options.disk = &bad_disk;
+    open_log(place);
+    assert_int_equal(audit_append_all(place->audit, records, 0, &written), OK);
+    syncs = 0;
+    assert_int_equal(audit_append_all(place->audit, records, COUNT_OF(records), &written), OK);
+    assert_int_equal(written, COUNT_OF(records));
+    assert_true(syncs < COUNT_OF(records) / 5);
+    assert_int_equal(logged(place, "\"made\""), COUNT_OF(records));
+    /* What is not on disk is not in the log, and it is said how much is. */
+    syncs = 0;
+    syncs_max = 2;
+    assert_int_equal(audit_append_all(place->audit, records, COUNT_OF(records), &written), ERR_IO);
+    syncs_max = 0;
+    assert_true(written > 0 && written < COUNT_OF(records));
+    assert_int_equal(logged(place, "\"made\""), COUNT_OF(records) + written);
+    close_log(place);
+    assert_whole(place, (unsigned)(COUNT_OF(records) + written) + 2);
+}
+
 static void a_full_disk_leaves_no_half_record(void **state)
 {
     struct place *place = *state;
@@ -609,6 +638,7 @@ int main(void)
         TEST(a_first_start_that_was_killed_is_begun_anew),
         TEST(a_record_that_is_not_on_disk_is_not_in_the_log),
         TEST(a_failing_disk_is_complained_of_once_a_minute),
+        TEST(several_share_a_wait_for_the_disk),
         TEST(a_full_disk_leaves_no_half_record),
         TEST(repetitions_within_ten_seconds_are_one_record),
         TEST(repetitions_of_what_is_cut_or_hidden_are_one_record),
