@@ -223,7 +223,7 @@ static void remember(struct credentials *credentials, struct credential *made)
         unlink_credential(credentials, old, &gone);
     while (live_table_count(&credentials->live) >= CREDENTIALS_MAX)
         forget_one(credentials, &gone);
-    if (live_table_reserve(&credentials->live) == OK) {
+    if (live_table_reserve(&credentials->live, 1) == OK) {
         credential_ref(made);
         list_append(&credentials->all, &made->link);
         live_table_put(&credentials->live, made);

@@ -125,9 +125,14 @@ void keyring_unlock(struct keyring *keyring)
     pthread_mutex_unlock(&keyring->writer);
 }
 
+enum err keyring_make_room(struct keyring *keyring, size_t count)
+{
+    return live_table_reserve(&keyring->live, count);
+}
+
 enum err keyring_reserve(struct keyring *keyring, struct api_key *key)
 {
-    TRY(live_table_reserve(&keyring->live));
+    TRY(live_table_reserve(&keyring->live, 1));
     if (look_up(keyring, key->secret_sha256))
         return ERR_EXISTS;
     return map_add(&keyring->by_id, slice_make(key->id, KEY_ID_LEN), key);

@@ -12,6 +12,10 @@ enum { KEYRING_MAX = 1000000 };
 void keyring_lock(struct keyring *keyring);
 void keyring_unlock(struct keyring *keyring);
 
+/* Room in the table for as many keys, all of which may be reserved before one is published.
+ * ERR_MEMORY. */
+enum err keyring_make_room(struct keyring *keyring, size_t count) MUST_CHECK;
+
 /* Takes the key in without showing it to readers, so that the keyring_publish that follows cannot
  * fail: between the two the store commits. ERR_EXISTS: its id or its secret is in. ERR_LIMIT:
  * KEYRING_MAX are. ERR_MEMORY. */

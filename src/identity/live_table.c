@@ -82,14 +82,14 @@ void live_table_wait(const struct live_table *table)
 }
 
 /* The array stays at least half empty. */
-enum err live_table_reserve(struct live_table *table)
+enum err live_table_reserve(struct live_table *table, size_t more)
 {
     struct live_slots *old = atomic_load(&table->current);
-    if ((table->used + 1) * 2 <= old->mask + 1)
+    if ((table->used + more) * 2 <= old->mask + 1)
         return OK;
     /* Four times the entries: until it is half full again, as many have to come. */
     size_t entries = live_table_count(table), size = SLOTS_MIN;
-    while (size < (entries + 1) * 4)
+    while (size < (entries + more) * 4)
         size *= 2;
     struct live_slots *grown = slots_create(size);
     if (!grown)
@@ -108,6 +108,8 @@ void live_table_put(struct live_table *table, void *entry)
 {
     struct live_slots *slots = atomic_load(&table->current);
     table->used += atomic_load(slot_of(slots, table->hash_of(entry), NULL)) == NULL;
+    invariant(table->used * 2 <=
+              slots->mask + 1); /* a full one would have every look go on for ever */
     put(table, slots, entry);
     atomic_fetch_add_explicit(&table->count, 1, memory_order_relaxed);
 }

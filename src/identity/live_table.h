@@ -38,8 +38,8 @@ void *live_table_find(const struct live_table *table, uint64_t hash,
 /* How many entries there are; any thread. */
 size_t live_table_count(const struct live_table *table);
 
-/* Room for one more, so that the next live_table_put cannot fail. ERR_MEMORY. */
-enum err live_table_reserve(struct live_table *table) MUST_CHECK;
+/* Room for as many more, so that the live_table_put of each cannot fail. ERR_MEMORY. */
+enum err live_table_reserve(struct live_table *table, size_t more) MUST_CHECK;
 /* Shows the entry to readers. */
 void live_table_put(struct live_table *table, void *entry);
 /* Shows `entry`, of the same hash, in the place of `old`; there is no moment without either. */

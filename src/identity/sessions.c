@@ -67,7 +67,7 @@ enum err accounts_show_session(struct accounts *accounts, struct account *accoun
         return ERR_STORE;
     if (live_table_count(&accounts->sessions) >= SESSIONS_MAX)
         return ERR_LIMIT;
-    TRY(live_table_reserve(&accounts->sessions));
+    TRY(live_table_reserve(&accounts->sessions, 1));
     struct session *session = calloc(1, sizeof *session);
     if (!session)
         return ERR_MEMORY;

@@ -36,7 +36,7 @@ static struct thing *find(const struct live_table *table, uint64_t hash, unsigne
 
 static void put(struct live_table *table, struct thing *thing)
 {
-    assert_int_equal(live_table_reserve(table), OK);
+    assert_int_equal(live_table_reserve(table, 1), OK);
     live_table_put(table, thing);
 }
 
@@ -84,6 +84,24 @@ static void entries_of_one_hash_are_told_apart(void **state)
     for (unsigned i = 0; i < 20; i++)
         assert_true(i == 5 || find(&table, UINT64_MAX, i) == &things[i]);
     assert_int_equal(live_table_count(&table), 19);
+    live_table_finish(&table);
+}
+
+static void room_for_many_is_made_at_once(void **state)
+{
+    (void)state;
+    struct live_table table;
+    static struct thing things[1000];
+    assert_int_equal(live_table_init(&table, hash_of, NULL, NULL), OK);
+    assert_int_equal(live_table_reserve(&table, COUNT_OF(things)), OK);
+    struct live_slots *slots = atomic_load(&table.current);
+    for (unsigned i = 0; i < COUNT_OF(things); i++) {
+        things[i] = (struct thing){.hash = i * UINT64_C(0x9e3779b97f4a7c15), .number = i};
+        live_table_put(&table, &things[i]);
+    }
+    assert_ptr_equal(atomic_load(&table.current), slots);
+    for (unsigned i = 0; i < COUNT_OF(things); i++)
+        assert_ptr_equal(find(&table, things[i].hash, i), &things[i]);
     live_table_finish(&table);
 }
 
@@ -270,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_found_in_an_empty_table),
         cmocka_unit_test(entries_of_one_hash_are_told_apart),
+        cmocka_unit_test(room_for_many_is_made_at_once),
         cmocka_unit_test(a_place_that_was_left_is_taken_again),
         cmocka_unit_test(comings_and_goings_at_all_places_end_in_time),
         cmocka_unit_test(it_grows_and_keeps_all),
