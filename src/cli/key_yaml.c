@@ -76,7 +76,11 @@ static void print_entry(struct buffer *out, const json_t *request, const json_t 
     buffer_byte(out, '\n');
     print_text(out, "public_id", id);
     print_text(out, "hash", slice_of(hash));
-    print_text(out, "owner", text_of(request, "owner"));
+    struct slice owner = text_of(request, "owner");
+    if (owner.len)
+        print_text(out, "owner", owner);
+    else
+        buffer_text(out, "    owner: null\n");
     buffer_text(out, "    scopes: [");
     for (size_t i = 0; i < json_array_size(scopes); i++) {
         buffer_text(out, i ? ", " : "");

@@ -481,6 +481,9 @@ class Commands(Case):
         verify = "import crypt, sys; key, stored = sys.argv[1:]; sys.exit(crypt.crypt(key, stored) != stored)"
         verified = subprocess.run(["python3", "-c", verify, plain[0], hash_], capture_output=True)
         self.assertEqual(verified.returncode, 0, verified.stderr)
+        # Nobody is an owner that the file's reader takes; an empty one it is not.
+        done = self.gateway.command("key", "create", "--name", "team-core", "--yaml")
+        self.assertIn("\n    owner: null\n", done.stdout)
         for flags in (["--models", "m"], ["--rate", "1/s"], ["--scopes", "fly"]):
             done = self.gateway.command("key", "create", "--name", "n", "--yaml", *flags, check=False)
             self.assertEqual(done.returncode, 2, flags)
