@@ -86,6 +86,31 @@ json_t *file_key_refuse(const struct desk *desk, const struct caller *caller, st
     return answer;
 }
 
+struct search {
+    struct keys_file *table;
+    const struct file_key *found;
+};
+
+static enum err search_hash(void *context, const struct stored_key *key)
+{
+    struct search *search = context;
+    search->found = key->bcrypt.len ? keys_file_find_hash(search->table, key->bcrypt) : NULL;
+    return OK;
+}
+
+json_t *file_key_remains(const struct desk *desk, struct slice id)
+{
+    struct search search = {.table = table_of(desk)};
+    json_t *answer = NULL;
+    if (search.table && store_find_key(desk->store, id, search_hash, &search) == OK && search.found)
+        answer = verb_refusal("conflict", "id",
+                              "%.*s was revoked, but the same key stands in %s, line %u, too: it "
+                              "opens until it is taken out there",
+                              SLICE_ARG(id), keys_file_path(search.table), search.found->line);
+    keys_file_unref(search.table);
+    return answer;
+}
+
 /* --- all ----------------------------------------------------------------------------------------
  */
 

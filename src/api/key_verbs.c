@@ -70,11 +70,15 @@ static json_t *key_value(const struct stored_key *key, struct slice plain)
         {"status",               json_string(status_of(key))                 },
     };
     json_t *object = object_of(members, COUNT_OF(members));
-    if (object && plain.len && json_object_set_new(object, "key", text_value(plain)) != 0) {
-        json_decref(object);
-        return NULL;
-    }
-    return object;
+    int failed = 0;
+    if (object && plain.len)
+        failed |= json_object_set_new(object, "key", text_value(plain));
+    if (object && key->bcrypt.len)
+        failed |= json_object_set_new(object, "source", json_string("imported"));
+    if (!failed)
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
 /* --- whose keys ---------------------------------------------------------------------------------
@@ -265,8 +269,10 @@ json_t *verb_key_revoke(const struct desk *desk, const struct caller *caller, co
         verb_record_failure(desk, caller, AUDIT_KEY_REVOKE, id, err);
     if (err == ERR_NOT_FOUND)
         return key_none_live(id);
-    return err == OK ? key_show(desk->store, caller, id, (struct slice){0}, "was revoked")
-                     : verb_failure(err, "revoking the key");
+    if (err != OK)
+        return verb_failure(err, "revoking the key");
+    refusal = file_key_remains(desk, id);
+    return refusal ? refusal : key_show(desk->store, caller, id, (struct slice){0}, "was revoked");
 }
 
 /* key_prune */

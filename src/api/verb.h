@@ -22,6 +22,8 @@ enum {
     /* What a response to a command may be printed as, newline included; lists come in pages that
      * fit. */
     VERB_LINE_MAX = 64 * 1024,
+    /* What a command's request, or the response to key_import, may be: there is a file in it. */
+    VERB_FILE_LINE_MAX = 1024 * 1024,
 };
 
 struct keys_file;

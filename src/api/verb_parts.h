@@ -7,9 +7,10 @@
 typedef json_t *verb_fn(const struct desk *desk, const struct caller *caller,
                         const json_t *request);
 
-/* key_verbs.c, key_change_verbs.c, user_verbs.c, session_verbs.c, audit_verbs.c */
+/* key_verbs.c, key_change_verbs.c, key_import_verbs.c, user_verbs.c, session_verbs.c,
+ * audit_verbs.c */
 verb_fn verb_key_list, verb_key_show, verb_key_revoke, verb_key_prune;
-verb_fn verb_key_create, verb_key_update, verb_key_rotate;
+verb_fn verb_key_create, verb_key_update, verb_key_rotate, verb_key_import;
 verb_fn verb_user_create, verb_user_list, verb_user_show, verb_user_update, verb_user_delete;
 verb_fn verb_login, verb_login_for_minutes, verb_refresh, verb_logout, verb_me, verb_session_list,
     verb_session_end;
@@ -21,6 +22,8 @@ json_t *file_key_show(const struct desk *desk, const struct caller *caller, stru
 /* Such a key is not changed here; `instead` is what can be done in the file. */
 json_t *file_key_refuse(const struct desk *desk, const struct caller *caller, struct slice id,
                         const char *instead);
+/* An imported key, of which the file still has the entry: it opens, whatever became of it here. */
+json_t *file_key_remains(const struct desk *desk, struct slice id);
 /* Pages of key_list from FILE_KEYS_AFTER on are the file's; NULL: no memory. */
 #define FILE_KEYS_AFTER (INT64_C(1) << 52) /* which every reader of JSON knows exactly */
 json_t *file_key_list(const struct desk *desk, const struct caller *caller, uint64_t after);
@@ -95,6 +98,17 @@ json_t *object_of(const struct member *members, size_t count);
  * log. It must not be made then. */
 enum err verb_record(const struct desk *desk, const struct caller *caller, enum audit_event event,
                      struct slice subject, struct slice reason) MUST_CHECK;
+/* Several of a kind, which wait for the disk together. `*recorded` is how many of them, from the
+ * first on, are in the log, also after an error. */
+struct verb_subject {
+    struct slice id, reason;
+};
+enum err verb_record_all(const struct desk *desk, const struct caller *caller,
+                         enum audit_event event, const struct verb_subject *subjects, size_t count,
+                         size_t *recorded) MUST_CHECK;
+void verb_record_failures(const struct desk *desk, const struct caller *caller,
+                          enum audit_event event, const struct verb_subject *subjects, size_t count,
+                          enum err why);
 /* What was recorded did not come to be. */
 void verb_record_failure(const struct desk *desk, const struct caller *caller,
                          enum audit_event event, struct slice subject, enum err why);

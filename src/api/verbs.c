@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 
+enum { RECORDS_AT_ONCE = 24 };
+
 const struct caller local_caller = {
     .local = true,
     .permissions = PERMISSIONS_ALL,
@@ -36,6 +38,7 @@ static const struct {
     {"key_update",        verb_key_update,        false},
     {"key_rotate",        verb_key_rotate,        false},
     {"key_prune",         verb_key_prune,         false},
+    {"key_import",        verb_key_import,        false},
     {"user_create",       verb_user_create,       false},
     {"user_list",         verb_user_list,         false},
     {"user_show",         verb_user_show,         false},
@@ -328,35 +331,72 @@ static void print_subject(struct buffer *out, enum audit_event event, struct sli
     buffer_printf(out, "/api/v1/%s/%.*s", key ? "auth/api-keys" : "users", SLICE_ARG(subject));
 }
 
-static enum err record_change(const struct desk *desk, const struct caller *caller,
-                              enum audit_event event, struct slice subject, struct slice reason,
-                              enum err outcome)
+/* At most RECORDS_AT_ONCE. */
+static enum err record_some(const struct desk *desk, const struct caller *caller,
+                            enum audit_event event, const struct verb_subject *subjects,
+                            size_t count, enum err outcome, size_t *recorded)
 {
-    char memory[128];
-    struct buffer path = BUFFER_OVER(memory, sizeof memory);
-    if (!desk->audit)
-        return OK;
-    print_subject(&path, event, subject);
-    struct audit_record record = record_of(caller, event);
-    record.path = buffer_slice(&path);
-    record.reason = reason;
-    record.status = outcome == OK ? 0 : outcome == ERR_NOT_FOUND ? 404 : 500;
-    return audit_append(desk->audit, &record);
+    char memory[RECORDS_AT_ONCE][128];
+    struct audit_record records[RECORDS_AT_ONCE];
+    for (size_t i = 0; i < count; i++) {
+        struct buffer path = BUFFER_OVER(memory[i], sizeof memory[i]);
+        print_subject(&path, event, subjects[i].id);
+        records[i] = record_of(caller, event);
+        records[i].path = buffer_slice(&path);
+        records[i].reason = outcome == OK ? subjects[i].reason : slice_of(err_name(outcome));
+        records[i].status = outcome == OK ? 0 : outcome == ERR_NOT_FOUND ? 404 : 500;
+    }
+    size_t written;
+    enum err err = audit_append_all(desk->audit, records, count, &written);
+    *recorded += written;
+    return err;
+}
+
+static enum err record_changes(const struct desk *desk, const struct caller *caller,
+                               enum audit_event event, const struct verb_subject *subjects,
+                               size_t count, enum err outcome, size_t *recorded)
+{
+    *recorded = desk->audit ? 0 : count;
+    while (*recorded < count) {
+        size_t left = count - *recorded;
+        TRY(record_some(desk, caller, event, subjects + *recorded,
+                        left < RECORDS_AT_ONCE ? left : RECORDS_AT_ONCE, outcome, recorded));
+    }
+    return OK;
+}
+
+enum err verb_record_all(const struct desk *desk, const struct caller *caller,
+                         enum audit_event event, const struct verb_subject *subjects, size_t count,
+                         size_t *recorded)
+{
+    *recorded = 0;
+    if (!caller_stands(caller))
+        return ERR_DENIED;
+    return record_changes(desk, caller, event, subjects, count, OK, recorded);
 }
 
 enum err verb_record(const struct desk *desk, const struct caller *caller, enum audit_event event,
                      struct slice subject, struct slice reason)
 {
-    if (!caller_stands(caller))
-        return ERR_DENIED;
-    return record_change(desk, caller, event, subject, reason, OK);
+    const struct verb_subject one = {subject, reason};
+    size_t recorded;
+    return verb_record_all(desk, caller, event, &one, 1, &recorded);
+}
+
+void verb_record_failures(const struct desk *desk, const struct caller *caller,
+                          enum audit_event event, const struct verb_subject *subjects, size_t count,
+                          enum err why)
+{
+    size_t recorded;
+    enum err ignored = record_changes(desk, caller, event, subjects, count, why, &recorded);
+    (void)ignored; /* the answer to the caller says it too */
 }
 
 void verb_record_failure(const struct desk *desk, const struct caller *caller,
                          enum audit_event event, struct slice subject, enum err why)
 {
-    enum err ignored = record_change(desk, caller, event, subject, slice_of(err_name(why)), why);
-    (void)ignored; /* the answer to the caller says it too */
+    const struct verb_subject one = {.id = subject};
+    verb_record_failures(desk, caller, event, &one, 1, why);
 }
 
 void verb_note(const struct desk *desk, const struct caller *caller, enum audit_event event,

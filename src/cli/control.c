@@ -26,11 +26,12 @@
 #include "base/clock.h"
 
 enum {
-    LINE_MAX_BYTES = VERB_LINE_MAX,
+    LINE_MAX_BYTES = VERB_FILE_LINE_MAX,
     BACKLOG = 16,
     /* A client sends at once; a silent one may not use up the time of those that wait behind it. */
     REQUEST_MS = 2000,
     ANSWER_MS = 5000,
+    BYTES_A_SECOND = 4096,
 };
 
 #define SOCKET_NAME "control.sock"
@@ -325,8 +326,9 @@ static enum err connect_at(const char *directory, int *connected)
 static enum err exchange(int fd, const json_t *request, char *line, json_t **response)
 {
     size_t len;
-    uint64_t deadline_us = clock_now_us() + ANSWER_MS * MS_US;
     TRY(print_line(request, line, LINE_MAX_BYTES, &len));
+    /* There is much to be written down for a whole file of keys. */
+    uint64_t deadline_us = clock_now_us() + (ANSWER_MS + len / BYTES_A_SECOND * 1000) * MS_US;
     TRY(send_all(fd, line, len, -1, deadline_us));
     TRY(receive_line(fd, line, LINE_MAX_BYTES, -1, deadline_us, &len));
     TRY(json_read(slice_make(line, len), response, NULL));

@@ -1,5 +1,5 @@
 /* The control socket: how a command reaches the gateway that is the writer. DIRECTORY/control.sock,
- * mode 0600; one JSON object on one line each way, of at most 64 KiB (api/verb.h has the
+ * mode 0600; one JSON object on one line each way, of at most 1 MiB (api/verb.h has the
  * verbs). */
 #ifndef CLI_CONTROL_H
 #define CLI_CONTROL_H
@@ -18,10 +18,11 @@ struct control_server *control_serve(const char *directory, const struct desk *d
 /* Ends a conversation in progress, waits for the thread, removes the socket. NULL is fine. */
 void control_stop(struct control_server *server);
 
-/* Sends one request and waits at most five seconds for the response, which the caller owns.
- * ERR_NOT_FOUND: nobody listens; ERR_TIMEOUT: somebody does, but does not answer; ERR_DENIED: the
- * socket is somebody else's, or ours is not let in; ERR_CLOSED, ERR_SYNTAX: the answer is none;
- * ERR_LIMIT: the request is too long; ERR_IO, ERR_MEMORY. */
+/* Sends one request and waits for the response, which the caller owns: at most five seconds, and
+ * one more for each 4 KiB of a long request. ERR_NOT_FOUND: nobody listens; ERR_TIMEOUT: somebody
+ * does, but does not answer; ERR_DENIED: the socket is somebody else's, or ours is not let in;
+ * ERR_CLOSED, ERR_SYNTAX: the answer is none; ERR_LIMIT: the request is too long; ERR_IO,
+ * ERR_MEMORY. */
 enum err control_call(const char *directory, const struct json_t *request,
                       struct json_t **response) MUST_CHECK;
 

@@ -2,6 +2,7 @@
 #include "cli/key.h"
 
 #include "cli/key_ask.h"
+#include "cli/key_import.h"
 #include "cli/key_print.h"
 #include "cli/key_yaml.h"
 #include "cli/verb_command.h"
@@ -11,6 +12,13 @@ enum {
     CREATE = 1 << 0, UPDATE = 1 << 3, ROTATE = 1 << 5, PRUNE = 1 << 6, /* places in the table below */
 };
 
+#define IMPORT_MORE \
+    "FILE has the form of security.api_keys_file. There are only hashes in it, and they are kept: the keys go on\n" \
+    "opening what they opened. It is all of the file or nothing: when an entry is wrong, each such entry is named\n" \
+    "with its line, and no key is imported. An entry that has expired, or whose key is or was in the store, is passed\n" \
+    "over, so a file can be imported again. Take the entries out of a file that the gateway reads itself: there a\n" \
+    "key opens whatever becomes of it in the store."
+
 static const struct verb_subcommand subcommands[] = {
     {"create", "key_create", false, "create --name N [flags]", "Makes a key and shows it, once. On a terminal, without flags: asks.", "key", key_print_created, .ask = key_ask, .instead = key_yaml},
     {"list",   "key_list",   false, "list [flags]",      "Lists all keys, revoked ones too, oldest first.",                  "keys",   key_print_table,   NULL},
@@ -19,6 +27,7 @@ static const struct verb_subcommand subcommands[] = {
     {"revoke", "key_revoke", true,  "revoke ID [flags]", "Ends a key: when this returns, it opens nothing any more.",        "key",    key_print_revoked, NULL},
     {"rotate", "key_rotate", true,  "rotate ID [flags]", "Makes a key in the place of another, with the same rights.",       "key",    key_print_created, NULL},
     {"prune",  "key_prune",  false, "prune [flags]",     "Forgets keys that were revoked or expired long ago.",              "pruned", key_print_pruned,  NULL},
+    {"import", "key_import", true,  "import FILE [flags]", "Takes the keys of a YAML file into the store, all or none.",            "imported", key_print_imported, key_import_read, .id_missing = "the FILE is missing", .more = IMPORT_MORE},
 };
 
 static const struct verb_flag flags[] = {

@@ -106,3 +106,31 @@ void key_print_revoked(struct buffer *out, const json_t *key)
     buffer_text(out, print_cell(key, "name", "-", name));
     buffer_text(out, "). It opens nothing any more.\n");
 }
+
+/* One line each: its name and what else there is to say. */
+static void print_each(struct buffer *out, const json_t *list, const char *verb,
+                       const char *between, const char *member)
+{
+    char name[CELL_BYTES], other[CELL_BYTES];
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *key = json_array_get(list, i);
+        buffer_printf(out, "%s %s", verb, print_cell(key, "name", "-", name));
+        buffer_printf(out, "%s%s.\n", between, print_cell(key, member, "-", other));
+    }
+}
+
+void key_print_imported(struct buffer *out, const json_t *imported)
+{
+    const char *served = json_string_value(json_object_get(imported, "served_in"));
+    const json_t *keys = json_object_get(imported, "keys");
+    print_each(out, keys, "Imported", " as ", "id");
+    print_each(out, json_object_get(imported, "skipped"), "Passed over", ": ", "why");
+    if (json_array_size(keys) == 0)
+        buffer_text(out, "No key was imported.\n");
+    if (served)
+        buffer_printf(
+            out,
+            "\nThese keys also stand in %s, which the gateway reads. Take them out there:\n"
+            "until then they open, whatever becomes of them here.\n",
+            served);
+}

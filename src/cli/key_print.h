@@ -11,6 +11,7 @@ void key_print_table(struct buffer *out, const json_t *keys);
 void key_print_one(struct buffer *out, const json_t *key);
 void key_print_created(struct buffer *out, const json_t *key);
 void key_print_pruned(struct buffer *out, const json_t *pruned);
+void key_print_imported(struct buffer *out, const json_t *imported);
 void key_print_revoked(struct buffer *out, const json_t *key);
 
 #endif

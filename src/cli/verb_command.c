@@ -65,6 +65,8 @@ static void print_help(const struct arguments *a)
     const struct verb_command *command = a->command;
     printf("Usage: sallyport %s %s\n\n%s\n\n", command->name, a->subcommand->usage,
            a->subcommand->help);
+    if (a->subcommand->more)
+        printf("%s\n\n", a->subcommand->more);
     for (unsigned i = 0; i < command->flag_count; i++)
         if (command->flags[i].subcommands & a->bit)
             printf("  %-17s %-4s %s\n", command->flags[i].name,
@@ -149,7 +151,9 @@ static int check_complete(const struct arguments *a)
             return usage_error(a->command, "%s is missing: %s", flag->name, flag->missing);
     }
     if (a->subcommand->takes_id && !a->id)
-        return usage_error(a->command, "%s", a->command->id_missing);
+        return usage_error(a->command, "%s",
+                           a->subcommand->id_missing ? a->subcommand->id_missing
+                                                     : a->command->id_missing);
     return EXIT_OK;
 }
 

@@ -42,6 +42,8 @@ struct verb_subcommand {
     /* On a terminal, when no flag says anything: asks for what the flags would have said. NULL:
      * that is wrong usage. Says itself what is wrong. */
     int (*ask)(json_t *request);
+    const char *id_missing; /* instead of the command's; NULL: that */
+    const char *more;       /* what else its own --help says; NULL: nothing */
     /* The response to what needs no writer. NULL, or what returns NULL: the writer is asked. */
     json_t *(*instead)(const json_t *request);
 };

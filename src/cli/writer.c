@@ -27,8 +27,8 @@ static enum err explain(struct faults *faults, const char *directory, enum err e
          "another sallyport holds the lock on this folder but has no control socket; "
          "wait until it has started or ended, or stop it, and try again"               },
         {ERR_TIMEOUT,
-         "the sallyport that holds the lock on this folder did not answer within 5 "
-         "seconds; look with `sallyport key list` at what was done once it answers, or "
+         "the sallyport that holds the lock on this folder did not answer in the "
+         "time it has; look with `sallyport key list` at what was done once it answers, or "
          "stop it and try again"                                                       },
         {ERR_CLOSED,
          "the running sallyport ended the conversation without an answer; look into its "

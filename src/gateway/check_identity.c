@@ -106,9 +106,33 @@ static enum verdict refuse_try(struct exchange *x, uint64_t retry_in_us)
 /* --- what is slow to verify ---------------------------------------------------------------------
  */
 
-/* Takes the reference over. */
+/* Whose the key is. Takes the reference over. */
+static enum verdict by_stored_key(struct exchange *x, struct api_key *key)
+{
+    /* 403, not the 401 of a credential that is wrong: who sent this has the secret, so there is
+     * nothing to hide from them, and the operator who set the range finds the address beside the
+     * key in the log. The address has shown nothing, and pays for it. */
+    if (!api_key_may_come_from(key, &x->client)) {
+        x->principal.key = key;
+        return refuse(x, REFUSE_KEY_ADDRESS);
+    }
+    return know(x, (struct principal){.permissions = api_key_permissions(key),
+                                      .key = key,
+                                      .rate_hash = key->rate_hash,
+                                      .user_hash = key->user_hash,
+                                      .ban_hash = key->ban_hash});
+}
+
+/* Takes the reference over. What an imported key may do is the store's to say, as of any other. */
 static enum verdict by_credential(struct exchange *x, struct credential *credential)
 {
+    struct api_key *key = credential->key;
+    if (key) {
+        api_key_ref(key);
+        credential_unref(credential);
+        api_key_note_use(key, now_epoch_s(x));
+        return by_stored_key(x, key);
+    }
     return know(
         x, (struct principal){.permissions = credential_permissions(credential, x->worker->files),
                               .credential = credential,
@@ -185,12 +209,13 @@ static enum verdict by_shared_key(struct exchange *x)
                                       .user_hash = hash_bytes(SLICE("the shared key"))});
 }
 
-/* One of the file's. All others cost no more than this look at their form. */
-static enum verdict by_file_key(struct exchange *x, struct slice text)
+/* One of the file's, or imported. All others cost no more than this look at their form. */
+static enum verdict by_slow_key(struct exchange *x, struct slice text)
 {
     struct claim claim;
-    return claim_of_key(x->worker->files, text, &claim) ? by_claim(x, &claim)
-                                                        : refuse(x, REFUSE_BAD_CREDENTIAL);
+    return claim_of_key(x->worker->files, x->worker->shared->keyring, text, &claim)
+               ? by_claim(x, &claim)
+               : refuse(x, REFUSE_BAD_CREDENTIAL);
 }
 
 static enum verdict by_key(struct exchange *x, struct slice credential)
@@ -200,21 +225,10 @@ static enum verdict by_key(struct exchange *x, struct slice credential)
     struct api_key *key;
     enum err err = keyring_find(x->worker->shared->keyring, credential, now_epoch_s(x), &key, NULL);
     if (err == ERR_DENIED)
-        return by_file_key(x, credential);
+        return by_slow_key(x, credential);
     if (err)
         return refuse_for(x, err);
-    /* 403, not the 401 of a credential that is wrong: who sent this has the secret, so there is
-     * nothing to hide from them, and the operator who set the range finds the address beside the
-     * key in the log. The address has shown nothing, and pays for it. */
-    if (!api_key_may_come_from(key, &x->client)) {
-        x->principal.key = key;
-        return refuse(x, REFUSE_KEY_ADDRESS);
-    }
-    return know(x, (struct principal){.permissions = api_key_permissions(key),
-                                      .key = key,
-                                      .rate_hash = key->rate_hash,
-                                      .user_hash = key->user_hash,
-                                      .ban_hash = key->ban_hash});
+    return by_stored_key(x, key);
 }
 
 /* What a token says is verified once, and remembered by its digest. `*claims` is `room`, or the

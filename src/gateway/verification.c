@@ -36,8 +36,8 @@ static enum err verify(struct verification *v)
         v->retry_in_us = verdict.retry_in_us;
         return ERR_LIMIT;
     }
-    enum err err = credentials_verify(shared->credentials, shared->accounts, v->files, &v->claim,
-                                      clock_wall_us() / SECOND_US, &v->found);
+    enum err err = credentials_verify(shared->credentials, shared->accounts, shared->keyring,
+                                      v->files, &v->claim, clock_wall_us() / SECOND_US, &v->found);
     if (err != ERR_DENIED)
         login_refund(shared->rates, v->from, name, clock_now_us());
     return err;

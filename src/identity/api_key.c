@@ -11,6 +11,7 @@
 #include "identity/digest.h"
 #include "identity/json_read.h"
 #include "identity/key_text.h"
+#include "identity/password.h"
 #include "identity/role.h"
 
 bool key_word_valid(struct slice word, size_t max)
@@ -169,8 +170,8 @@ static struct api_key *build(const struct stored_key *stored, const struct lists
 {
     size_t pointers = pointers_of(lists->models) + pointers_of(lists->endpoints);
     size_t ranges = json_array_size(lists->ip_ranges) * sizeof(struct cidr);
-    size_t texts = stored->name.len + 1 + stored->owner.len + 1 + texts_of(lists->models) +
-                   texts_of(lists->endpoints);
+    size_t texts = stored->name.len + 1 + stored->owner.len + 1 + stored->bcrypt.len + 1 +
+                   texts_of(lists->models) + texts_of(lists->endpoints);
     struct api_key *key = calloc(1, sizeof *key + pointers + ranges + texts);
     if (!key)
         return NULL;
@@ -178,6 +179,7 @@ static struct api_key *build(const struct stored_key *stored, const struct lists
     char *behind = (char *)place + pointers, *at = behind + ranges;
     key->name = put_text(&at, stored->name);
     key->owner = put_text(&at, stored->owner);
+    key->bcrypt = put_text(&at, stored->bcrypt);
     key->models = put_list(&place, &at, lists->models);
     key->endpoints = put_list(&place, &at, lists->endpoints);
     put_ranges(key, (struct cidr *)(void *)behind, lists->ip_ranges);
@@ -232,10 +234,20 @@ static void fill(struct api_key *key, const struct stored_key *stored, permissio
     memcpy(key->secret_sha256, stored->secret_sha256, sizeof key->secret_sha256);
     key->granted = stored->permissions;
     key->disabled = stored->disabled;
+    key->unnamed = stored->unnamed;
     key->created_epoch_s = stored->created_epoch_s;
     key->rate_hash = rate_hash_of(key);
     key->user_hash = stored->owner.len ? account_identity(stored->owner) : key->rate_hash;
     key->ban_hash = key_ban_identity(stored->id);
+}
+
+/* What is no bcrypt must not be tried on what strangers send; it might cost anything. */
+static bool hash_valid(const struct stored_key *stored)
+{
+    if (stored->bcrypt.len == 0)
+        return !stored->unnamed;
+    return slice_starts(stored->bcrypt, SLICE("$2")) &&
+           password_check_stored(stored->bcrypt, PASSWORD_OF_ACCOUNT) == OK;
 }
 
 enum err api_key_from_stored(const struct stored_key *stored, struct api_key **made)
@@ -245,7 +257,7 @@ enum err api_key_from_stored(const struct stored_key *stored, struct api_key **m
     permissions bound;
     if (!key_id_shaped(stored->id) || !key_word_valid(stored->name, KEY_NAME_BYTES_MAX) ||
         (stored->owner.len && !key_word_valid(stored->owner, KEY_NAME_BYTES_MAX)) ||
-        (stored->permissions & ~(uint32_t)PERMISSIONS_ALL) ||
+        (stored->permissions & ~(uint32_t)PERMISSIONS_ALL) || !hash_valid(stored) ||
         key_rate_parse(stored->rate, stored->burst, &rate) != OK)
         return ERR_STORE;
     TRY(api_key_bound(&stored->account, &bound));
@@ -258,6 +270,12 @@ enum err api_key_from_stored(const struct stored_key *stored, struct api_key **m
     fill(key, stored, bound);
     *made = key;
     return OK;
+}
+
+enum err api_key_make(struct store *store, struct stored_key *row, struct api_key **key)
+{
+    TRY(store_find_owner(store, row->owner, &row->account));
+    return api_key_from_stored(row, key);
 }
 
 /* --- what it opens ------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ enum {
 
 /* One reference, the caller's. ERR_STORE when the row cannot be what we wrote; ERR_MEMORY. */
 enum err api_key_from_stored(const struct stored_key *stored, struct api_key **key) MUST_CHECK;
+/* The same of a row in the making, with its owner's account as the store has that now. */
+enum err api_key_make(struct store *store, struct stored_key *row, struct api_key **key) MUST_CHECK;
 /* What the owner's account may do now; PERMISSIONS_ALL when there is none. ERR_STORE for a role
  * that is none. */
 enum err api_key_bound(const struct stored_owner *account, permissions *bound) MUST_CHECK;

@@ -4,6 +4,7 @@
 #include "identity/credentials.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -85,6 +86,7 @@ void credential_unref(struct credential *credential)
         atomic_fetch_sub_explicit(&credential->references, 1, memory_order_acq_rel) != 1)
         return;
     account_unref(credential->account);
+    api_key_unref(credential->key);
     explicit_bzero(credential->stored, sizeof credential->stored);
     free(credential);
 }
@@ -138,6 +140,8 @@ bool credential_stands(const struct credential *credential, const struct credent
     switch (credential->home) {
     case CREDENTIAL_OF_ACCOUNT:
         return account_stands(credential->account, credential->passwords_set);
+    case CREDENTIAL_OF_STORE:
+        return api_key_stands(credential->key, now_epoch_s);
     case CREDENTIAL_OF_NAMES:
         if (names)
             now_stored = htpasswd_find(names, slice_of(credential->name));
@@ -159,6 +163,8 @@ permissions credential_permissions(const struct credential *credential,
     case CREDENTIAL_OF_ACCOUNT:
         return role_permissions(
             atomic_load_explicit(&credential->account->role, memory_order_relaxed));
+    case CREDENTIAL_OF_STORE:
+        return api_key_permissions(credential->key);
     case CREDENTIAL_OF_NAMES:
         return PLAIN_USE;
     case CREDENTIAL_OF_KEYS:
@@ -245,20 +251,29 @@ struct claim claim_of_basic(const struct basic *basic)
                           .public_id = slice_to(basic->text, 0)};
 }
 
+static bool may_be_of_file(const struct keys_file *keys, struct slice public_id)
+{
+    if (!keys)
+        return false;
+    return public_id.len ? keys_file_find_public(keys, public_id) != NULL
+                         : keys_file_unnamed(keys) > 0;
+}
+
 /* One of our form is of the entry that its id names, or of none. */
-bool claim_of_key(const struct credential_files *files, struct slice text, struct claim *claim)
+bool claim_of_key(const struct credential_files *files, struct keyring *keyring, struct slice text,
+                  struct claim *claim)
 {
     const struct keys_file *keys = keys_of(files);
     struct key_text parts;
     *claim = (struct claim){
         .by_key = true, .text = text, .name = text, .secret = text, .public_id = slice_to(text, 0)};
     /* As bcrypt has it for everybody, so that it may be quick. */
-    if (!keys || text.len == 0 || text.len > PASSWORD_BCRYPT_BYTES_MAX)
+    if (text.len == 0 || text.len > PASSWORD_BCRYPT_BYTES_MAX)
         return false;
-    if (key_text_parse(text, &parts) != OK)
-        return keys_file_unnamed(keys) > 0;
-    claim->public_id = parts.id;
-    return keys_file_find_public(keys, parts.id) != NULL;
+    if (key_text_parse(text, &parts) == OK)
+        claim->public_id = parts.id;
+    return may_be_of_file(keys, claim->public_id) ||
+           keyring_has_imported(keyring, claim->public_id);
 }
 
 /* --- verifying ----------------------------------------------------------------------------------
@@ -337,9 +352,40 @@ static enum err try_entry(const struct file_key *entry, const struct claim *clai
     return take_entry(made, CREDENTIAL_OF_KEYS, slice_of(entry->key_id), slice_of(entry->hash));
 }
 
+static enum err try_imported(struct api_key *key, const struct claim *claim, uint64_t now_epoch_s,
+                             struct credential *made)
+{
+    if (!api_key_stands(key, now_epoch_s))
+        return ERR_DENIED;
+    enum err err = password_verify(slice_of(key->bcrypt), claim->secret, PASSWORD_OF_ACCOUNT);
+    if (err != OK)
+        return err == ERR_MEMORY ? err : ERR_DENIED;
+    made->home = CREDENTIAL_OF_STORE;
+    made->rate_hash = key->rate_hash;
+    api_key_ref(key);
+    made->key = key;
+    snprintf(made->name, sizeof made->name, "%s", key->name);
+    return OK;
+}
+
+/* The imported one that it names, or all that name nobody. */
+static enum err prove_imported(struct keyring *keyring, const struct claim *claim,
+                               uint64_t now_epoch_s, struct credential *made)
+{
+    struct api_key *keys[KEYS_UNNAMED_MAX];
+    size_t count = keyring_imported(keyring, claim->public_id, keys);
+    enum err err = ERR_DENIED;
+    for (size_t i = 0; i < count; i++) {
+        if (err == ERR_DENIED)
+            err = try_imported(keys[i], claim, now_epoch_s, made);
+        api_key_unref(keys[i]);
+    }
+    return err;
+}
+
 /* The entry that it names, or all that name nobody: KEYS_FILE_UNNAMED_MAX at most. */
-static enum err prove_key(const struct keys_file *keys, const struct claim *claim,
-                          uint64_t now_epoch_s, struct credential *made)
+static enum err prove_of_file(const struct keys_file *keys, const struct claim *claim,
+                              uint64_t now_epoch_s, struct credential *made)
 {
     enum err err = ERR_DENIED;
     for (size_t i = 0; keys && i < keys_file_count(keys) && err == ERR_DENIED; i++) {
@@ -348,6 +394,13 @@ static enum err prove_key(const struct keys_file *keys, const struct claim *clai
             err = try_entry(entry, claim, now_epoch_s, made);
     }
     return err;
+}
+
+static enum err prove_key(struct keyring *keyring, const struct keys_file *keys,
+                          const struct claim *claim, uint64_t now_epoch_s, struct credential *made)
+{
+    enum err err = prove_of_file(keys, claim, now_epoch_s, made);
+    return err == ERR_DENIED ? prove_imported(keyring, claim, now_epoch_s, made) : err;
 }
 
 /* What was remembered while this one waited its turn; NULL: nothing. */
@@ -362,8 +415,9 @@ static struct credential *find_locked(struct credentials *credentials,
 }
 
 enum err credentials_verify(struct credentials *credentials, struct accounts *accounts,
-                            const struct credential_files *files, const struct claim *claim,
-                            uint64_t now_epoch_s, struct credential **found)
+                            struct keyring *keyring, const struct credential_files *files,
+                            const struct claim *claim, uint64_t now_epoch_s,
+                            struct credential **found)
 {
     uint8_t digest[SHA256_BYTES];
     TRY(credentials_digest(credentials, claim, digest));
@@ -376,7 +430,7 @@ enum err credentials_verify(struct credentials *credentials, struct accounts *ac
     atomic_init(&made->references, 1);
     list_init(&made->link);
     memcpy(made->digest, digest, sizeof made->digest);
-    enum err err = claim->by_key ? prove_key(keys_of(files), claim, now_epoch_s, made)
+    enum err err = claim->by_key ? prove_key(keyring, keys_of(files), claim, now_epoch_s, made)
                                  : prove_password(accounts, names_of(files), claim, made);
     if (err != OK) {
         credential_unref(made);

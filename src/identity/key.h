@@ -15,6 +15,7 @@
 #include "identity/permission.h"
 #include "proto/address.h"
 
+enum { KEYS_UNNAMED_MAX = 16 }; /* imported, and each tried on a text that names none */
 enum { KEY_ID_LEN = 12, KEY_SECRET_LEN = 43, KEY_CHECKSUM_LEN = 6, KEY_LEN = 3 + 12 + 1 + 43 + 6 };
 
 /* Immutable once published, but for what is atomic and for the time of use that was saved. A change
@@ -32,6 +33,8 @@ struct api_key {
     char id[KEY_ID_LEN + 1];
     uint8_t secret_sha256[32];
     char *name, *owner;  /* owner may be "" */
+    char *bcrypt;        /* of the whole text of an imported key; "": it is one of ours */
+    bool unnamed;        /* and that text does not have the id in it */
     permissions granted; /* what it was given; api_key_permissions says what counts */
     char **models;       /* NULL: all; else a NULL-terminated list of exact names */
     char **endpoints; /* NULL: all; else the same of paths, a '*' at the end stands for the rest */
@@ -65,6 +68,17 @@ size_t keyring_count(const struct keyring *keyring);
 enum err keyring_find(struct keyring *keyring, struct slice presented, uint64_t now_epoch_s,
                       struct api_key **key, const char **reason) MUST_CHECK;
 void api_key_unref(struct api_key *key);
+
+/* Imported keys (key_import.h) are found by the id that stands in their text, or, with an empty
+ * one, are all of those whose text names none. Is there one? Lock-free, cheap; any thread that
+ * takes part in `grace`. */
+bool keyring_has_imported(struct keyring *keyring, struct slice id);
+/* Puts them into `keys`, with references; returns how many. Waits for who changes keys: not for
+ * event loops. */
+size_t keyring_imported(struct keyring *keyring, struct slice id,
+                        struct api_key *keys[KEYS_UNNAMED_MAX]);
+/* Notes that it was used. */
+void api_key_note_use(struct api_key *key, uint64_t now_epoch_s);
 
 /* One more reference, for somebody who has one already. */
 void api_key_ref(struct api_key *key);

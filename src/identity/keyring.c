@@ -5,16 +5,21 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/buffer.h"
 #include "base/map.h"
 #include "base/secret.h"
 #include "identity/digest.h"
 #include "identity/key_text.h"
 #include "identity/live_table.h"
+#include "identity/password.h"
 
 struct keyring {
     struct live_table live; /* published keys, by their digest */
     pthread_mutex_t writer;
     struct map by_id; /* the writer's, reserved keys included; the keys' ids are inside the keys */
+    /* Of those the imported ones: how many have their id in their text, and all that have not. */
+    atomic_size_t named_count, unnamed_count;
+    struct api_key *unnamed[KEYS_UNNAMED_MAX];
 };
 
 static uint64_t digest_hash(const uint8_t digest[SHA256_BYTES])
@@ -85,7 +90,7 @@ static enum err judge(struct api_key *key, struct slice id, uint64_t now_epoch_s
     return ERR_DENIED;
 }
 
-static void note_use(struct api_key *key, uint64_t now_epoch_s)
+void api_key_note_use(struct api_key *key, uint64_t now_epoch_s)
 {
     /* Written once a second at most, so that loops do not fight for the cache line. */
     if (atomic_load_explicit(&key->last_used_epoch_s, memory_order_relaxed) < now_epoch_s)
@@ -109,7 +114,7 @@ enum err keyring_find(struct keyring *keyring, struct slice presented, uint64_t 
     explicit_bzero(digest, sizeof digest);
     TRY(judge(key, parts.id, now_epoch_s, reason));
     api_key_ref(key);
-    note_use(key, now_epoch_s);
+    api_key_note_use(key, now_epoch_s);
     *reason = NULL;
     *found = key;
     return OK;
@@ -125,6 +130,82 @@ void keyring_unlock(struct keyring *keyring)
     pthread_mutex_unlock(&keyring->writer);
 }
 
+/* --- by id --------------------------------------------------------------------------------------
+ */
+
+static enum err add_id(struct keyring *keyring, struct api_key *key)
+{
+    size_t unnamed = atomic_load(&keyring->unnamed_count);
+    if (key->unnamed && unnamed == KEYS_UNNAMED_MAX)
+        return ERR_LIMIT;
+    TRY(map_add(&keyring->by_id, slice_make(key->id, KEY_ID_LEN), key));
+    if (key->unnamed) {
+        keyring->unnamed[unnamed] = key;
+        atomic_store(&keyring->unnamed_count, unnamed + 1);
+    } else if (key->bcrypt[0]) {
+        atomic_fetch_add(&keyring->named_count, 1);
+    }
+    return OK;
+}
+
+static void forget_unnamed(struct keyring *keyring, const struct api_key *key)
+{
+    size_t at = 0, last = atomic_load(&keyring->unnamed_count) - 1;
+    while (keyring->unnamed[at] != key)
+        at++;
+    keyring->unnamed[at] = keyring->unnamed[last];
+    atomic_store(&keyring->unnamed_count, last);
+}
+
+static void remove_id(struct keyring *keyring, struct api_key *key)
+{
+    map_remove(&keyring->by_id, slice_make(key->id, KEY_ID_LEN));
+    if (key->unnamed)
+        forget_unnamed(keyring, key);
+    else if (key->bcrypt[0])
+        atomic_fetch_sub(&keyring->named_count, 1);
+}
+
+enum err keyring_import_digest(struct slice mark, uint8_t digest[SHA256_BYTES])
+{
+    char memory[PASSWORD_STORED_SIZE + 16];
+    struct buffer text = BUFFER_OVER(memory, sizeof memory);
+    buffer_text(&text, "imported:");
+    buffer_append(&text, mark);
+    TRY(text.failed);
+    return sha256_of(buffer_slice(&text), digest);
+}
+
+bool keyring_has_imported(struct keyring *keyring, struct slice id)
+{
+    uint8_t digest[SHA256_BYTES];
+    if (id.len == 0)
+        return atomic_load_explicit(&keyring->unnamed_count, memory_order_relaxed) > 0;
+    if (atomic_load_explicit(&keyring->named_count, memory_order_relaxed) == 0)
+        return false;
+    /* Without memory it is not found out here. */
+    return keyring_import_digest(id, digest) != OK || look_up(keyring, digest);
+}
+
+size_t keyring_imported(struct keyring *keyring, struct slice id,
+                        struct api_key *keys[KEYS_UNNAMED_MAX])
+{
+    size_t count = 0;
+    keyring_lock(keyring);
+    struct api_key *named = id.len ? keyring_find_id(keyring, id) : NULL;
+    if (named && named->bcrypt[0] && !named->unnamed)
+        keys[count++] = named;
+    for (size_t i = 0; !id.len && i < atomic_load(&keyring->unnamed_count); i++)
+        keys[count++] = keyring->unnamed[i];
+    for (size_t i = 0; i < count; i++)
+        api_key_ref(keys[i]);
+    keyring_unlock(keyring);
+    return count;
+}
+
+/* --- the writer's side --------------------------------------------------------------------------
+ */
+
 enum err keyring_make_room(struct keyring *keyring, size_t count)
 {
     return live_table_reserve(&keyring->live, count);
@@ -135,12 +216,12 @@ enum err keyring_reserve(struct keyring *keyring, struct api_key *key)
     TRY(live_table_reserve(&keyring->live, 1));
     if (look_up(keyring, key->secret_sha256))
         return ERR_EXISTS;
-    return map_add(&keyring->by_id, slice_make(key->id, KEY_ID_LEN), key);
+    return add_id(keyring, key);
 }
 
 void keyring_unreserve(struct keyring *keyring, struct api_key *key)
 {
-    map_remove(&keyring->by_id, slice_make(key->id, KEY_ID_LEN));
+    remove_id(keyring, key);
 }
 
 void keyring_publish(struct keyring *keyring, struct api_key *key)
@@ -157,7 +238,7 @@ void keyring_remove(struct keyring *keyring, struct api_key *key)
 {
     /* In this order: exchanges that hold the key and recheck see it first, then nobody finds it. */
     atomic_store_explicit(&key->revoked, true, memory_order_release);
-    map_remove(&keyring->by_id, slice_make(key->id, KEY_ID_LEN));
+    remove_id(keyring, key);
     live_table_unlink(&keyring->live, key);
     live_table_wait(&keyring->live);
     api_key_unref(key);
@@ -165,10 +246,9 @@ void keyring_remove(struct keyring *keyring, struct api_key *key)
 
 void keyring_replace(struct keyring *keyring, struct api_key *old, struct api_key *key)
 {
-    struct slice id = slice_make(old->id, KEY_ID_LEN);
-    map_remove(&keyring->by_id, id);
+    remove_id(keyring, old);
     /* As many entries as there were before: no memory is needed. */
-    invariant(map_add(&keyring->by_id, slice_make(key->id, KEY_ID_LEN), key) == OK);
+    invariant(add_id(keyring, key) == OK);
     live_table_replace(&keyring->live, old, key);
     /* Only when nobody comes upon it any more: a caller who did would be refused for no reason. */
     live_table_wait(&keyring->live);
@@ -202,7 +282,7 @@ static size_t unlink_some(struct keyring *keyring, bool (*is)(const struct api_k
             keys[count++] = key;
     for (size_t i = 0; i < count; i++) {
         atomic_store_explicit(&keys[i]->revoked, true, memory_order_release);
-        map_remove(&keyring->by_id, slice_make(keys[i]->id, KEY_ID_LEN));
+        remove_id(keyring, keys[i]);
         live_table_unlink(&keyring->live, keys[i]);
     }
     return count;

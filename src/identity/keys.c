@@ -9,6 +9,7 @@
 #include "identity/digest.h"
 #include "identity/key_text.h"
 #include "identity/keyring.h"
+#include "identity/password.h"
 
 enum {
     /* Escaping makes at most two bytes of each: of a quote, of a backslash, six of U+2028's three.
@@ -150,13 +151,6 @@ static enum err tell(const struct key_request *request, struct slice id)
     return request->before ? request->before(request->context, id) : OK;
 }
 
-/* With the lock: from here until the key is shown no account is made or changed. */
-static enum err make_entry(struct store *store, struct stored_key *row, struct api_key **key)
-{
-    TRY(store_find_owner(store, row->owner, &row->account));
-    return api_key_from_stored(row, key);
-}
-
 /* How the new key gets into the store. */
 struct adding {
     const struct key_request *request;
@@ -178,7 +172,8 @@ static enum err add_key(struct keyring *keyring, struct store *store, const stru
                         struct stored_key *row, struct api_key **made)
 {
     struct api_key *key;
-    TRY(make_entry(store, row, &key));
+    /* With the lock: from here until the key is shown no account is made or changed. */
+    TRY(api_key_make(store, row, &key));
     enum err err = keyring_reserve(keyring, key);
     if (err == OK) {
         err = commit(store, adding, row);
@@ -244,7 +239,8 @@ struct editing {
     key_edit_fn *edit;
     void *context;
     struct key_request wanted;
-    struct stored_key kept; /* of which no text is left */
+    struct stored_key kept; /* of which no text is left but the hash */
+    char bcrypt[PASSWORD_STORED_SIZE];
 };
 
 static enum err edit_row(void *context, const struct stored_key *row)
@@ -255,6 +251,11 @@ static enum err edit_row(void *context, const struct stored_key *row)
     memcpy(editing->kept.secret_sha256, row->secret_sha256, sizeof row->secret_sha256);
     editing->kept.created_epoch_s = row->created_epoch_s;
     editing->kept.last_used_epoch_s = row->last_used_epoch_s;
+    if (row->bcrypt.len >= sizeof editing->bcrypt)
+        return ERR_STORE;
+    memcpy(editing->bcrypt, row->bcrypt.ptr, row->bcrypt.len);
+    editing->kept.bcrypt = slice_make(editing->bcrypt, row->bcrypt.len);
+    editing->kept.unnamed = row->unnamed;
     return editing->edit(editing->context, row, &editing->wanted);
 }
 
@@ -272,7 +273,7 @@ static enum err show_change(struct keyring *keyring, struct store *store,
                             const struct key_request *wanted, struct stored_key *row)
 {
     struct api_key *key;
-    TRY(make_entry(store, row, &key));
+    TRY(api_key_make(store, row, &key));
     struct api_key *old = keyring_find_id(keyring, row->id);
     enum err err = old ? OK : keyring_reserve(keyring, key);
     if (err == OK) {

@@ -115,6 +115,14 @@ const struct file_key *keys_file_find_public(const struct keys_file *table, stru
     return map_find(&table->by_public_id, public_id);
 }
 
+const struct file_key *keys_file_find_hash(const struct keys_file *table, struct slice hash)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (slice_equal(slice_of(table->entries[i].hash), hash))
+            return &table->entries[i];
+    return NULL;
+}
+
 /* --- members of an entry ------------------------------------------------------------------------
  */
 
@@ -259,7 +267,7 @@ static const struct key_member {
 static void report(struct reading *reading, const yaml_mark_t *mark, const char *what)
 {
     faults_warn(reading->faults, reading->file, (unsigned)mark->line + 1, NULL,
-                "%s; the entry is left out", what);
+                "%s" KEYS_FILE_LEFT_OUT, what);
 }
 
 static size_t find_member(const yaml_node_t *name)

@@ -39,6 +39,9 @@ struct file_key {
 /* Immutable and counted: whoever holds a reference may read it from any thread. */
 struct keys_file;
 
+/* How a warning of an entry ends, for who does not leave it out. */
+#define KEYS_FILE_LEFT_OUT "; the entry is left out"
+
 /* Reads a file's text; copies what it keeps. `file` is its name for the faults. An entry that is
  * wrong (a member unknown, missing, given twice or not of its form; an id that another entry has)
  * is left out and named by its line, never by its content, and every other one counts: those are
@@ -61,6 +64,7 @@ size_t keys_file_unnamed(const struct keys_file *table);
 const struct file_key *keys_file_at(const struct keys_file *table, size_t i);
 /* NULL: there is none. As long as the caller holds a reference. */
 const struct file_key *keys_file_find(const struct keys_file *table, struct slice key_id);
+const struct file_key *keys_file_find_hash(const struct keys_file *table, struct slice hash);
 const struct file_key *keys_file_find_public(const struct keys_file *table, struct slice public_id);
 
 #endif

@@ -65,6 +65,12 @@ static const struct migration migrations[] = {
         "  CHECK (disabled IN (0, 1));"
         "CREATE INDEX api_keys_by_owner ON api_keys (owner);"
         "PRAGMA user_version = 3;"},
+    /* Keys that came from elsewhere with a slow hash of their whole text. Their secret_sha256 is of a
+     * text that no secret is (identity/keyring.h), so that the fast way never opens them. */
+    {4, "ALTER TABLE api_keys ADD COLUMN bcrypt TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE api_keys ADD COLUMN unnamed INTEGER NOT NULL DEFAULT 0"
+        "  CHECK (unnamed IN (0, 1) AND (unnamed = 0 OR bcrypt <> ''));"
+        "PRAGMA user_version = 4;"},
     {0, NULL},
 };
 // clang-format on

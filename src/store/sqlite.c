@@ -14,7 +14,7 @@
     " expires_epoch_s, revoked_epoch_s, last_used_epoch_s, endpoints_json, ip_ranges_json, rate,"  \
     " burst, disabled,"                                                                            \
     " (SELECT users.disabled FROM users WHERE users.name = api_keys.owner),"                       \
-    " (SELECT users.role FROM users WHERE users.name = api_keys.owner)"
+    " (SELECT users.role FROM users WHERE users.name = api_keys.owner), bcrypt, unnamed"
 #define SESSION_COLUMNS "id, user_number, created_epoch_s, expires_epoch_s, revoked_epoch_s"
 
 /* All SQL there is, but for the migrations. */
@@ -24,8 +24,8 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [ROLLBACK] = "ROLLBACK",
     [ADD_KEY] = "INSERT INTO api_keys (id, secret_sha256, name, owner, permissions, models_json,"
                 " expires_epoch_s, endpoints_json, ip_ranges_json, rate, burst, disabled,"
-                " created_epoch_s, revoked_epoch_s, last_used_epoch_s)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                " created_epoch_s, revoked_epoch_s, last_used_epoch_s, bcrypt, unnamed) VALUES"
+                " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     [SAVE_KEY] = "UPDATE api_keys SET name = ?3, owner = ?4, permissions = ?5, models_json = ?6,"
                  " expires_epoch_s = ?7, endpoints_json = ?8, ip_ranges_json = ?9, rate = ?10,"
                  " burst = ?11, disabled = ?12 WHERE id = ?1 AND revoked_epoch_s = 0",
@@ -41,6 +41,8 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
                   " WHERE id = ?1 AND last_used_epoch_s < ?2",
     [LIST_KEYS] = "SELECT " KEY_COLUMNS " FROM api_keys WHERE number > ?1 ORDER BY number",
     [FIND_KEY] = "SELECT " KEY_COLUMNS " FROM api_keys WHERE id = ?1",
+    [FIND_TAKEN] = "SELECT 1 FROM api_keys WHERE id = ?1 OR secret_sha256 = ?2",
+    [COUNT_UNNAMED] = "SELECT count(*) FROM api_keys WHERE unnamed = 1 AND revoked_epoch_s = 0",
     [FIND_OWNER] = "SELECT disabled, role FROM users WHERE name = ?1",
     [ADD_USER] = "INSERT INTO users (name, password, role, disabled, created_epoch_s,"
                  " password_epoch_s, last_login_epoch_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

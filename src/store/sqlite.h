@@ -21,6 +21,8 @@ enum statement {
     TOUCH_KEY,
     LIST_KEYS,
     FIND_KEY,
+    FIND_TAKEN,
+    COUNT_UNNAMED,
     FIND_OWNER,
     ADD_USER,
     SAVE_USER,

@@ -18,7 +18,8 @@ static enum err add(struct store *store, const struct stored_key *key)
     bool bound =
         bind_key(s, key) && bind_bytes(s, 2, key->secret_sha256, sizeof key->secret_sha256) &&
         bind_number(s, 13, key->created_epoch_s) && bind_number(s, 14, key->revoked_epoch_s) &&
-        bind_number(s, 15, key->last_used_epoch_s);
+        bind_number(s, 15, key->last_used_epoch_s) && bind_text(s, 16, key->bcrypt) &&
+        bind_number(s, 17, key->unnamed);
     return store_run(store, ADD_KEY, bound, NULL);
 }
 
@@ -26,6 +27,22 @@ enum err store_add_key(struct store *store, const struct stored_key *key)
 {
     enum err taken = store_take_turn(store);
     enum err err = taken == OK ? add(store, key) : taken;
+    store_give_turn(store, taken);
+    return err;
+}
+
+static enum err add_all(struct store *store, const struct stored_key *keys, size_t count)
+{
+    enum err err = store_run(store, BEGIN, true, NULL);
+    for (size_t i = 0; i < count && err == OK; i++)
+        err = add(store, &keys[i]);
+    return store_end(store, err);
+}
+
+enum err store_add_keys(struct store *store, const struct stored_key *keys, size_t count)
+{
+    enum err taken = store_take_turn(store);
+    enum err err = taken == OK ? add_all(store, keys, count) : taken;
     store_give_turn(store, taken);
     return err;
 }
@@ -158,14 +175,15 @@ static enum err read_owner(sqlite3_stmt *s, int at, struct stored_owner *owner)
 /* The file is read with as little trust as a request: somebody may have edited it by hand. */
 static enum err read_key(sqlite3_stmt *s, struct stored_key *key)
 {
-    uint64_t permissions = 0, disabled = 0;
+    uint64_t permissions = 0, disabled = 0, unnamed = 0;
     bool good = column_number(s, 0, INT64_MAX, &key->number) &&
                 column_number(s, 5, UINT32_MAX, &permissions) &&
                 column_number(s, 7, INT64_MAX, &key->created_epoch_s) &&
                 column_number(s, 8, INT64_MAX, &key->expires_epoch_s) &&
                 column_number(s, 9, INT64_MAX, &key->revoked_epoch_s) &&
                 column_number(s, 10, INT64_MAX, &key->last_used_epoch_s) &&
-                column_number(s, 14, INT64_MAX, &key->burst) && column_number(s, 15, 1, &disabled);
+                column_number(s, 14, INT64_MAX, &key->burst) &&
+                column_number(s, 15, 1, &disabled) && column_number(s, 19, 1, &unnamed);
     const void *digest = sqlite3_column_blob(s, 2);
     if (!good || !digest || sqlite3_column_bytes(s, 2) != sizeof key->secret_sha256)
         return ERR_STORE;
@@ -180,9 +198,12 @@ static enum err read_key(sqlite3_stmt *s, struct stored_key *key)
     key->ip_ranges_json = column_text(s, 12);
     key->rate = column_text(s, 13);
     key->disabled = disabled;
+    key->bcrypt = column_text(s, 18);
+    key->unnamed = unnamed;
     /* A NULL text is an allocation that failed; an empty one would mean "all". */
     return key->id.ptr && key->name.ptr && key->owner.ptr && key->models_json.ptr &&
-                   key->endpoints_json.ptr && key->ip_ranges_json.ptr && key->rate.ptr
+                   key->endpoints_json.ptr && key->ip_ranges_json.ptr && key->rate.ptr &&
+                   key->bcrypt.ptr
                ? OK
                : ERR_STORE;
 }
@@ -228,6 +249,41 @@ enum err store_find_key(struct store *store, struct slice id, store_key_fn *each
         err = store_each_row(store, FIND_KEY, bound, hand_key_on, &reader, &rows);
     pthread_mutex_unlock(&store->turn);
     return err == OK && rows == 0 ? ERR_NOT_FOUND : err;
+}
+
+static enum err note_row(void *context, sqlite3_stmt *row)
+{
+    (void)context, (void)row;
+    return OK;
+}
+
+enum err store_key_taken(struct store *store, struct slice id, const uint8_t secret_sha256[32],
+                         bool *taken)
+{
+    unsigned rows = 0;
+    enum err err = store_take_turn_to_read(store);
+    sqlite3_stmt *s = store->database.statements[FIND_TAKEN];
+    bool bound = bind_text(s, 1, id) && bind_bytes(s, 2, secret_sha256, 32);
+    if (err == OK)
+        err = store_each_row(store, FIND_TAKEN, bound, note_row, NULL, &rows);
+    pthread_mutex_unlock(&store->turn);
+    *taken = rows != 0;
+    return err;
+}
+
+static enum err note_count(void *context, sqlite3_stmt *row)
+{
+    return column_number(row, 0, INT64_MAX, context) ? OK : ERR_STORE;
+}
+
+enum err store_count_unnamed(struct store *store, uint64_t *count)
+{
+    unsigned rows = 0;
+    enum err err = store_take_turn_to_read(store);
+    if (err == OK)
+        err = store_each_row(store, COUNT_UNNAMED, true, note_count, count, &rows);
+    pthread_mutex_unlock(&store->turn);
+    return err;
 }
 
 static enum err note_owner(void *context, sqlite3_stmt *row)

@@ -30,7 +30,10 @@ struct stored_key {
     struct slice endpoints_json; /* the same of paths */
     struct slice ip_ranges_json; /* the same of addresses and CIDR ranges */
     struct slice rate;           /* "60/minute", or empty: the rate of all keys */
-    uint64_t burst;              /* 0: as many as the rate has */
+    struct slice
+        bcrypt;     /* of the whole key, which came from elsewhere; empty: secret_sha256 tells */
+    bool unnamed;   /* and its text does not have the id in it */
+    uint64_t burst; /* 0: as many as the rate has */
     bool disabled;
     uint64_t created_epoch_s;
     uint64_t expires_epoch_s;    /* 0: never */
@@ -47,7 +50,15 @@ void store_close(struct store *store);
 
 /* Each is one transaction, on disk (synchronous=FULL) when it returns OK. ERR_EXISTS, ERR_STORE. */
 enum err store_add_key(struct store *store, const struct stored_key *key) MUST_CHECK;
-/* Writes all of the key of that id but its secret, when it was made and when it was used.
+/* All of them, or none. */
+enum err store_add_keys(struct store *store, const struct stored_key *keys,
+                        size_t count) MUST_CHECK;
+/* Is there a key, live or revoked, with that id or that digest? ERR_STORE. */
+enum err store_key_taken(struct store *store, struct slice id, const uint8_t secret_sha256[32],
+                         bool *taken) MUST_CHECK;
+/* How many live keys are unnamed. ERR_STORE. */
+enum err store_count_unnamed(struct store *store, uint64_t *count) MUST_CHECK;
+/* Writes all of the key of that id but its secret or hash, when it was made and when it was used.
  * ERR_NOT_FOUND when there is no such live key. */
 enum err store_save_key(struct store *store, const struct stored_key *key) MUST_CHECK;
 /* A new key in the place of the live one of the id `old`, which expires at `expires_epoch_s`, or is

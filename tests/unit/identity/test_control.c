@@ -252,12 +252,12 @@ static void what_is_no_request_is_refused(void **state)
         close(fd);
     }
     /* And one without an end. */
-    char answer[256] = "", *endless = malloc(VERB_LINE_MAX);
-    memset(endless, ' ', VERB_LINE_MAX);
+    char answer[256] = "", *endless = malloc(VERB_FILE_LINE_MAX);
+    memset(endless, ' ', VERB_FILE_LINE_MAX);
     int fd = connect_raw(*state);
-    assert_int_equal(send(fd, endless, VERB_LINE_MAX, 0), VERB_LINE_MAX);
+    assert_int_equal(send(fd, endless, VERB_FILE_LINE_MAX, 0), VERB_FILE_LINE_MAX);
     assert_true(recv(fd, answer, sizeof answer - 1, MSG_WAITALL) > 0);
-    assert_non_null(strstr(answer, "at most 65536 bytes"));
+    assert_non_null(strstr(answer, "at most 1048576 bytes"));
     close(fd);
     free(endless);
     /* A peer that leaves in the middle disturbs nobody. */

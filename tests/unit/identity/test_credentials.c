@@ -16,6 +16,7 @@ enum { NOW = 1700000000 };
 struct fixture {
     struct credentials *credentials;
     struct accounts *accounts;
+    struct keyring *keyring;
     struct credential_files *files;
     struct store *store;
 };
@@ -56,6 +57,7 @@ static struct fixture begin(const struct place *place, const char *file)
 {
     struct fixture f = {.credentials = credentials_create(count_grace, NULL),
                         .accounts = accounts_create(NULL, NULL),
+                        .keyring = keyring_create(NULL, NULL),
                         .files = file ? files_of(file, NULL) : NULL,
                         .store = open_good(place)};
     assert_non_null(f.credentials);
@@ -66,6 +68,7 @@ static void end(struct fixture *f)
 {
     credentials_destroy(f->credentials);
     accounts_destroy(f->accounts);
+    keyring_destroy(f->keyring);
     credential_files_unref(f->files);
     store_close(f->store);
 }
@@ -89,7 +92,8 @@ static struct claim claim_of(const char *name, const char *password)
 static enum err verify_claim(struct fixture *f, const struct claim *claim, const char *name)
 {
     struct credential *found = NULL;
-    enum err err = credentials_verify(f->credentials, f->accounts, f->files, claim, NOW, &found);
+    enum err err =
+        credentials_verify(f->credentials, f->accounts, f->keyring, f->files, claim, NOW, &found);
     assert_int_equal(err == OK, found != NULL);
     if (found)
         assert_string_equal(found->name, name);
@@ -242,8 +246,8 @@ static void what_it_may_do_is_the_roles_to_say(void **state)
     add_account(&f, "alice");
     struct claim claim = claim_of("alice", "correct horse");
     struct credential *found;
-    assert_int_equal(credentials_verify(f.credentials, f.accounts, f.files, &claim, NOW, &found),
-                     OK);
+    assert_int_equal(
+        credentials_verify(f.credentials, f.accounts, f.keyring, f.files, &claim, NOW, &found), OK);
     assert_int_equal(credential_permissions(found, f.files), role_permissions(ROLE_USER));
     const struct account_change guest = {.sets_role = true, .role = ROLE_GUEST};
     assert_int_equal(accounts_change(f.accounts, f.store, SLICE("alice"), &guest, NOW), OK);
@@ -251,8 +255,8 @@ static void what_it_may_do_is_the_roles_to_say(void **state)
     assert_int_equal(credential_permissions(found, f.files), role_permissions(ROLE_GUEST));
     credential_unref(found);
     claim = claim_of("carol", "correct horse");
-    assert_int_equal(credentials_verify(f.credentials, f.accounts, f.files, &claim, NOW, &found),
-                     OK);
+    assert_int_equal(
+        credentials_verify(f.credentials, f.accounts, f.keyring, f.files, &claim, NOW, &found), OK);
     assert_int_equal(credential_permissions(found, f.files),
                      READ_MODELS | RUN_INFERENCE | USE_STREAMING);
     assert_true(found->rate_hash != 0);
@@ -285,7 +289,7 @@ static void use_keys(struct fixture *f, const char *keys)
 static bool key_opens(struct fixture *f, const char *text, uint64_t now_epoch_s)
 {
     struct claim claim;
-    if (!claim_of_key(f->files, slice_of(text), &claim))
+    if (!claim_of_key(f->files, f->keyring, slice_of(text), &claim))
         return false;
     struct credential *found = find(f, &claim, now_epoch_s);
     credential_unref(found);
@@ -296,14 +300,14 @@ static void a_key_of_the_file_is_remembered(void **state)
 {
     struct fixture f = begin_keys(*state, KEYS("chat:read", BCRYPT, "null"));
     struct claim claim;
-    assert_true(claim_of_key(f.files, SLICE("correct horse"), &claim));
+    assert_true(claim_of_key(f.files, f.keyring, SLICE("correct horse"), &claim));
     assert_int_equal(verify_claim(&f, &claim, "team"), OK);
     assert_true(key_opens(&f, "correct horse", NOW));
-    assert_true(claim_of_key(f.files, SLICE("correct hors"), &claim));
+    assert_true(claim_of_key(f.files, f.keyring, SLICE("correct hors"), &claim));
     assert_int_equal(verify_claim(&f, &claim, ""), ERR_DENIED);
     assert_false(key_opens(&f, "correct hors", NOW));
     /* A password of the same bytes is another thing. */
-    claim_of_key(f.files, SLICE("a:b"), &claim);
+    claim_of_key(f.files, f.keyring, SLICE("a:b"), &claim);
     struct claim password = claim_of("a", "b");
     uint8_t one[SHA256_BYTES], other[SHA256_BYTES];
     assert_int_equal(credentials_digest(f.credentials, &claim, one), OK);
@@ -316,10 +320,10 @@ static void what_the_file_says_now_counts(void **state)
 {
     struct fixture f = begin_keys(*state, KEYS("chat:read", BCRYPT, "null"));
     struct claim claim;
-    assert_true(claim_of_key(f.files, SLICE("correct horse"), &claim));
+    assert_true(claim_of_key(f.files, f.keyring, SLICE("correct horse"), &claim));
     struct credential *found;
-    assert_int_equal(credentials_verify(f.credentials, f.accounts, f.files, &claim, NOW, &found),
-                     OK);
+    assert_int_equal(
+        credentials_verify(f.credentials, f.accounts, f.keyring, f.files, &claim, NOW, &found), OK);
     assert_int_equal(credential_permissions(found, f.files),
                      READ_MODELS | RUN_INFERENCE | USE_STREAMING);
     use_keys(&f, KEYS("read_metrics", BCRYPT, "null"));
@@ -348,17 +352,19 @@ static void what_can_be_no_key_of_the_file_is_not_verified(void **state)
     struct claim claim;
     AUTO(secret) plain = {0};
     assert_int_equal(key_text_make(&plain), OK);
+    assert_false(claim_of_key(f.files, f.keyring, SLICE("correct horse"),
+                              &claim)); /* none is without public id */
     assert_false(
-        claim_of_key(f.files, SLICE("correct horse"), &claim)); /* none is without public id */
-    assert_false(claim_of_key(f.files, secret_reveal(&plain), &claim)); /* another one's */
-    assert_false(claim_of_key(f.files, SLICE(""), &claim));
+        claim_of_key(f.files, f.keyring, secret_reveal(&plain), &claim)); /* another one's */
+    assert_false(claim_of_key(f.files, f.keyring, SLICE(""), &claim));
     use_keys(&f, KEYS("chat:read", BCRYPT, "null"));
     char long_text[PASSWORD_BCRYPT_BYTES_MAX + 1];
     memset(long_text, 'a', sizeof long_text);
-    assert_true(claim_of_key(f.files, slice_make(long_text, sizeof long_text - 1), &claim));
-    assert_false(claim_of_key(f.files, slice_make(long_text, sizeof long_text), &claim));
-    assert_false(claim_of_key(f.files, secret_reveal(&plain), &claim));
-    assert_false(claim_of_key(NULL, SLICE("correct horse"), &claim));
+    assert_true(
+        claim_of_key(f.files, f.keyring, slice_make(long_text, sizeof long_text - 1), &claim));
+    assert_false(claim_of_key(f.files, f.keyring, slice_make(long_text, sizeof long_text), &claim));
+    assert_false(claim_of_key(f.files, f.keyring, secret_reveal(&plain), &claim));
+    assert_false(claim_of_key(NULL, f.keyring, SLICE("correct horse"), &claim));
     end(&f);
 }
 
@@ -374,7 +380,7 @@ static void a_key_with_a_public_id_is_found_by_it(void **state)
              SLICE_ARG(parts.id));
     struct fixture f = begin_keys(*state, text);
     struct claim claim;
-    assert_true(claim_of_key(f.files, secret_reveal(&plain), &claim));
+    assert_true(claim_of_key(f.files, f.keyring, secret_reveal(&plain), &claim));
     assert_true(slice_equal(claim.public_id, parts.id));
     assert_int_equal(verify_claim(&f, &claim, "made"), OK);
     end(&f);

@@ -10,6 +10,7 @@ enum { NOW = 1700000500 };
 struct row {
     struct stored_key key;
     char name[65], owner[65], models[64], endpoints[64], ranges[64], rate[32];
+    size_t bcrypt_len;
 };
 
 static enum err copy_row(void *context, const struct stored_key *key)
@@ -22,6 +23,7 @@ static enum err copy_row(void *context, const struct stored_key *key)
     snprintf(row->endpoints, sizeof row->endpoints, "%.*s", SLICE_ARG(key->endpoints_json));
     snprintf(row->ranges, sizeof row->ranges, "%.*s", SLICE_ARG(key->ip_ranges_json));
     snprintf(row->rate, sizeof row->rate, "%.*s", SLICE_ARG(key->rate));
+    row->bcrypt_len = key->bcrypt.len;
     return OK;
 }
 
@@ -243,6 +245,42 @@ static void an_owner_that_cannot_be_ours_is_not_read(void **state)
     store_close(store);
 }
 
+static void imported_keys_keep_their_hash(void **state)
+{
+    struct store *store = open_good(*state);
+    struct stored_key keys[] = {sample("AAAAAAAAAAAA", 1), sample("BBBBBBBBBBBB", 2)};
+    uint64_t unnamed = 9;
+    bool taken = true;
+    keys[0].bcrypt = keys[1].bcrypt = SLICE("$2b$...");
+    keys[1].unnamed = true;
+    assert_int_equal(store_key_taken(store, keys[0].id, keys[0].secret_sha256, &taken), OK);
+    assert_false(taken);
+    assert_int_equal(store_add_keys(store, keys, COUNT_OF(keys)), OK);
+    assert_int_equal(store_add_keys(store, keys, 0), OK);
+    keys[1].id = SLICE("CCCCCCCCCCCC");
+    assert_int_equal(store_add_keys(store, keys + 1, 1), ERR_EXISTS);
+    keys[0].name = SLICE("changed");
+    keys[0].bcrypt = SLICE("");
+    assert_int_equal(store_save_key(store, &keys[0]), OK);
+    store_close(store);
+    store = open_good(*state);
+    assert_int_equal(row_of(store, "AAAAAAAAAAAA").bcrypt_len, 7);
+    assert_false(row_of(store, "AAAAAAAAAAAA").key.unnamed);
+    assert_true(row_of(store, "BBBBBBBBBBBB").key.unnamed);
+    /* By either of the two, and also when it was revoked. */
+    assert_int_equal(store_revoke_key(store, SLICE("BBBBBBBBBBBB"), NOW), OK);
+    assert_int_equal(store_key_taken(store, SLICE("ZZZZZZZZZZZZ"), keys[1].secret_sha256, &taken),
+                     OK);
+    assert_true(taken);
+    memset(keys[1].secret_sha256, 7, sizeof keys[1].secret_sha256);
+    assert_int_equal(store_key_taken(store, SLICE("BBBBBBBBBBBB"), keys[1].secret_sha256, &taken),
+                     OK);
+    assert_true(taken);
+    assert_int_equal(store_count_unnamed(store, &unnamed), OK);
+    assert_int_equal(unnamed, 0);
+    store_close(store);
+}
+
 static enum err save_a(struct store *store)
 {
     struct stored_key key = sample("AAAAAAAAAAAA", 1);
@@ -264,6 +302,12 @@ static enum err prune_a(struct store *store)
 static enum err delete_owner(struct store *store)
 {
     return store_delete_user(store, 1, NOW);
+}
+
+static enum err add_two(struct store *store)
+{
+    struct stored_key keys[] = {sample("CCCCCCCCCCCC", 3), sample("DDDDDDDDDDDD", 4)};
+    return store_add_keys(store, keys, COUNT_OF(keys));
 }
 
 static void assert_a_is_as_it_was(const struct place *place, struct store *store)
@@ -296,6 +340,7 @@ static void a_change_of_which_a_step_fails_is_not_made(void **state)
         {rotate_a,     OK, assert_a_is_as_it_was},
         {prune_a,      OK, assert_a_is_as_it_was},
         {delete_owner, OK, assert_a_is_as_it_was},
+        {add_two,      OK, assert_a_is_as_it_was},
     };
     fail_each_change(*state, open_with_a, changes, COUNT_OF(changes));
 }
@@ -310,6 +355,7 @@ int main(void)
         IN_PLACE(pruning_forgets_what_ended_before_that_day),
         IN_PLACE(a_user_takes_its_own_keys_along),
         IN_PLACE(an_owner_that_cannot_be_ours_is_not_read),
+        IN_PLACE(imported_keys_keep_their_hash),
         IN_PLACE(a_change_of_which_a_step_fails_is_not_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
