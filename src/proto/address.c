@@ -16,12 +16,31 @@ static size_t family_bytes(enum address_family family)
     return family == ADDRESS_V4 ? 4 : family == ADDRESS_V6 ? 16 : 0;
 }
 
+/* The mask byte at `at` of a prefix of `bits`. */
+static uint8_t mask_byte(unsigned bits, size_t at)
+{
+    unsigned before = (unsigned)at * 8;
+    if (bits >= before + 8)
+        return 0xff;
+    return bits <= before ? 0 : (uint8_t)(0xff00 >> (bits - before));
+}
+
+struct address address_prefix(const struct address *address, unsigned bits)
+{
+    struct address prefix = {.family = address->family};
+    for (size_t i = 0; i < family_bytes(address->family); i++)
+        prefix.bytes[i] = address->bytes[i] & mask_byte(bits, i);
+    return prefix;
+}
+
+unsigned address_identity_bits(enum address_family family)
+{
+    return family == ADDRESS_V4 ? 32 : family == ADDRESS_V6 ? 64 : 0;
+}
+
 struct address address_identity(const struct address *address)
 {
-    struct address identity = {.family = address->family};
-    memcpy(identity.bytes, address->bytes,
-           address->family == ADDRESS_V6 ? 8 : family_bytes(address->family));
-    return identity;
+    return address_prefix(address, address_identity_bits(address->family));
 }
 
 uint64_t address_hash(const struct address *address)
@@ -86,15 +105,6 @@ bool address_loopback(const struct address *address)
         break;
     }
     return false;
-}
-
-/* The mask byte at `at` of a prefix of `bits`. */
-static uint8_t mask_byte(unsigned bits, size_t at)
-{
-    unsigned before = (unsigned)at * 8;
-    if (bits >= before + 8)
-        return 0xff;
-    return bits <= before ? 0 : (uint8_t)(0xff00 >> (bits - before));
 }
 
 enum err cidr_parse(struct slice text, struct cidr *cidr)

@@ -17,6 +17,10 @@ struct address {
 /* One rate-limit and abuse identity: IPv4 whole, IPv6 by its /64, so that a subnet is one caller.
  */
 struct address address_identity(const struct address *address);
+/* How many bits of an address that is: 32 or 64. */
+unsigned address_identity_bits(enum address_family family);
+/* The first `bits` of it, all others zero; no port. */
+struct address address_prefix(const struct address *address, unsigned bits);
 /* Of that, seeded: what limits and caps go by. */
 uint64_t address_hash(const struct address *address);
 bool address_equal(const struct address *a, const struct address *b); /* without port */
