@@ -26,6 +26,7 @@ enum {
     VERB_FILE_LINE_MAX = 1024 * 1024,
 };
 
+struct denylist;
 struct keys_file;
 
 /* What a writer works with. */
@@ -33,7 +34,8 @@ struct desk {
     struct store *store;
     struct keyring *keyring;
     struct accounts *accounts;
-    struct audit *audit; /* NULL: there is none */
+    struct audit *audit;       /* NULL: there is none */
+    struct denylist *denylist; /* NULL: it cannot be read */
     /* The keys of security.api_keys_file as they are now, with a reference; NULL: there are none.
      * Any thread. */
     struct keys_file *(*file_keys)(void *context);

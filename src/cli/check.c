@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "gateway/certificates.h"
 #include "gateway/credential_watch.h"
+#include "gateway/denylist_file.h"
 
 enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2, WRONG_CONFIGURATION = 78 };
 enum { OUTPUT_BYTES_MAX = 16 * 1024 * 1024 };
@@ -164,6 +165,8 @@ int command_check(int argc, char **argv)
         certificates_check(settings, &faults);
     if (err == OK)
         credential_files_check(settings, &faults);
+    if (err == OK)
+        denylist_check(settings->abuse.denylist_file, &faults);
     if (faults.errors)
         err = ERR_CONFIG;
     int status = report(&wishes, settings, &faults, err == OK ? DONE : WRONG_CONFIGURATION);

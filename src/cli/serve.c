@@ -17,6 +17,7 @@
 #include "cli/first_start.h"
 #include "cli/welcome.h"
 #include "cli/writer.h"
+#include "gateway/denylist_file.h"
 #include "gateway/gateway.h"
 #include "identity/keys.h"
 #include "io/inherited.h"
@@ -60,6 +61,7 @@ struct server {
     struct keyring *keyring;
     struct accounts *accounts;
     struct audit *audit;
+    struct denylist *denylist;
     struct desk desk; /* for the native API and for commands */
     bool made_admin;  /* by this start */
     struct recorder *recorder;
@@ -275,8 +277,15 @@ static enum err make(struct server *server, struct faults *faults)
     /* Found now, but said beside whatever else is wrong. */
     enum err closed = check_credentials(settings, keyring_count(server->keyring), faults);
     TRY(accounts_load(server->accounts, server->store, clock_wall_us() / SECOND_US));
-    server->desk = (struct desk){server->store, server->keyring, server->accounts,
-                                 server->audit, file_keys,       server};
+    TRY(denylist_open(settings->abuse.denylist_file, gateway_grace, &server->gateway,
+                      &server->denylist, faults));
+    server->desk = (struct desk){.store = server->store,
+                                 .keyring = server->keyring,
+                                 .accounts = server->accounts,
+                                 .audit = server->audit,
+                                 .denylist = server->denylist,
+                                 .file_keys = file_keys,
+                                 .context = server};
     TRY(make_first_admin(settings, &server->desk, &server->made_admin, faults));
     server->tidied_us = clock_now_us();
     TRY(recorder_create(settings, gateway_worker_count(settings), &server->recorder));
@@ -288,6 +297,7 @@ static enum err make(struct server *server, struct faults *faults)
         .desk = &server->desk,
         .recorder = server->recorder,
         .audit = server->audit,
+        .denylist = server->denylist,
         .connections_max = connections_possible(settings, faults),
         .routes = api_routes(),
         .list_models = answer_model_list,
@@ -313,6 +323,7 @@ static void take_apart(struct server *server)
     recorder_destroy(server->recorder);
     keyring_destroy(server->keyring);
     accounts_destroy(server->accounts);
+    denylist_close(server->denylist);
     close_audit(server);
     store_close(server->store);
     writer_lock_release(&server->lock);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "cli/control.h"
 #include "gateway/credential_watch.h"
+#include "gateway/denylist_file.h"
 #include "identity/keys_file.h"
 
 enum { PATIENCE_MS = 5000, PAUSE_MS = 50 };
@@ -99,12 +100,14 @@ enum err writer_open_audit(const struct settings *settings, struct audit **audit
     return audit_open(&options, clock_wall_us(), clock_now_us(), audit, faults);
 }
 
-/* For listings. That it cannot be read is for `sallyport check` to say. */
-static void read_file_keys(struct writer *writer, const struct settings *settings)
+/* That one of them cannot be read is for `sallyport check` to say. */
+static void read_files(struct writer *writer, const struct settings *settings)
 {
     AUTO(faults) faults = {0};
     if (credential_files_read_keys(settings, &writer->file_keys, &faults) != OK)
         writer->file_keys = NULL;
+    if (denylist_open(settings->abuse.denylist_file, NULL, NULL, &writer->denylist, &faults) != OK)
+        writer->denylist = NULL;
 }
 
 static struct keys_file *file_keys(void *context)
@@ -132,7 +135,7 @@ enum err writer_open(struct writer *writer, const struct settings *settings, str
             err = ERR_MEMORY;
         if (err == OK)
             err = accounts_load(writer->accounts, writer->store, clock_wall_us() / SECOND_US);
-        read_file_keys(writer, settings);
+        read_files(writer, settings);
     }
     if (err != OK)
         writer_finish(writer);
@@ -146,8 +149,13 @@ enum err writer_run(struct writer *writer, const json_t *request, json_t **respo
         enum err err = control_call(writer->directory, request, response);
         return err == OK ? OK : explain(faults, writer->directory, err);
     }
-    struct desk desk = {writer->store, writer->keyring, writer->accounts,
-                        writer->audit, file_keys,       writer};
+    struct desk desk = {.store = writer->store,
+                        .keyring = writer->keyring,
+                        .accounts = writer->accounts,
+                        .audit = writer->audit,
+                        .denylist = writer->denylist,
+                        .file_keys = file_keys,
+                        .context = writer};
     *response = verb_run(&desk, &local_caller, request);
     return *response ? OK : ERR_MEMORY;
 }
@@ -158,6 +166,7 @@ void writer_finish(struct writer *writer)
     keyring_destroy(writer->keyring);
     accounts_destroy(writer->accounts);
     keys_file_unref(writer->file_keys);
+    denylist_close(writer->denylist);
     store_close(writer->store);
     writer_lock_release(&writer->lock);
     free(writer->directory);

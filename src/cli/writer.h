@@ -10,6 +10,7 @@ struct json_t;
 struct keyring;
 struct accounts;
 struct audit;
+struct denylist;
 struct keys_file;
 
 struct writer {
@@ -19,6 +20,7 @@ struct writer {
     struct keyring *keyring;
     struct accounts *accounts;
     struct audit *audit;         /* NULL: there is none */
+    struct denylist *denylist;   /* NULL: it cannot be read */
     struct keys_file *file_keys; /* NULL: no file of keys, or none that can be read */
 };
 

@@ -5,7 +5,8 @@
 #include "gateway/connection.h"
 
 #include "base/clock.h"
-#include "gateway/http2_front.h"
+#include "gateway/gate.h"
+#include "gateway/http2_stream.h"
 #include "guard/proxies.h"
 
 enum {
@@ -323,6 +324,8 @@ struct exchange_origin connection_origin(const struct connection *c)
 
 static enum refusal reason_against(struct connection *c)
 {
+    if (peer_is_banned(c->worker, &c->peer))
+        return REFUSE_BANNED_ADDRESS;
     if (over_cap(c))
         return REFUSE_TOO_MANY_CONNECTIONS;
     return over_limit(c) ? REFUSE_OVERLOADED : REFUSE_NONE;
@@ -387,5 +390,38 @@ void connections_drain(struct worker *worker)
     {
         struct connection *c = LIST_OF(link, struct connection, link);
         c->protocol->drain(c);
+    }
+}
+
+/* --- bans ---------------------------------------------------------------------------------------
+ */
+
+/* One that was refused already is on its way out by itself, with an answer that says why. */
+static bool is_to_be_cut(struct exchange *x)
+{
+    if (x->cut || x->refusal || !exchange_is_banned(x))
+        return false;
+    x->cut = true;
+    return true;
+}
+
+static void cut_exchanges(struct connection *c)
+{
+    if (c->protocol == &protocol_http2)
+        http2_streams_cut(c->http2, is_to_be_cut);
+    else if (c->protocol == &protocol_http1 && c->http1.exchange && is_to_be_cut(c->http1.exchange))
+        connection_close(c); /* it carries nobody else's */
+}
+
+void connections_cut(struct worker *worker)
+{
+    LIST_EACH(link, &worker->all_connections)
+    {
+        struct connection *c = LIST_OF(link, struct connection, link);
+        if (c->protocol == &lingering) /* it was answered, and goes in a moment */
+            continue;
+        cut_exchanges(c);
+        if (!c->closed && peer_is_banned(worker, &c->peer))
+            connection_close(c);
     }
 }

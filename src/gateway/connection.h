@@ -65,6 +65,9 @@ void connection_start(struct worker *worker, int fd, const struct address *peer,
 void connection_close(struct connection *c);
 /* Idle ones close now, busy ones after their answers. */
 void connections_drain(struct worker *worker);
+/* Those who are banned are shown out: their connections, and behind a trusted proxy, which speaks
+ * for many, their exchanges alone. */
+void connections_cut(struct worker *worker);
 /* Closes the connection that has served nobody for the longest time. False: there is none but such
  * as came in this turn. */
 bool connections_shed(struct worker *worker);

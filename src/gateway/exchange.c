@@ -506,6 +506,7 @@ static void record(struct exchange *x)
         .streamed = x->streaming,
         .incomplete = broken,
         .decision = x->refusal ? refusal_get(x->refusal)->reason
+                    : x->cut   ? "banned"
                     : broken   ? "client_gone"
                                : "pass",
     };

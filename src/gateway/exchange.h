@@ -55,9 +55,9 @@ struct principal {
     struct credential *credential; /* a reference; NULL: by none that is slow to verify */
     bool shared;                   /* by security.api_key, which nobody in particular has */
     uint64_t rate_hash;            /* its identity in the rate table; 0: it has none of its own */
-    uint64_t user_hash;            /* whose it is, for limits over all keys of a user; 0: the same */
-    uint64_t ban_hash;             /* of a key in the deny-list; 0: it is never banned as one */
-    bool known;                    /* identity was established */
+    uint64_t user_hash; /* whose it is, for limits over all keys of a user; 0: the same */
+    uint64_t ban_hash;  /* of a key in the deny-list; 0: it is never banned as one */
+    bool known;         /* identity was established */
 };
 
 enum answer_state { ANSWER_NOT_BEGUN, ANSWER_BEGUN, ANSWER_COMPLETE, ANSWER_BROKEN };
@@ -117,6 +117,7 @@ struct exchange {
     enum answer_state answer_state;
     unsigned status;
     bool head_only, streaming, body_forbidden;
+    bool cut;          /* its caller was banned meanwhile */
     bool length_given; /* the upstream's answer has a Content-Length: nothing may be added to it */
     uint64_t body_bytes_sent;
     struct events events; /* watches a stream's framing */

@@ -31,6 +31,14 @@ enum verdict charge_address(struct exchange *x);
 /* Whether the client, or the key that it came with, is on the deny-list (check_ban.c). */
 enum verdict check_ban_of_client(struct exchange *x);
 enum verdict check_ban_of_key(struct exchange *x);
+/* Either of them, now. */
+bool exchange_is_banned(const struct exchange *x);
+/* Is whoever sends the bytes banned? Not a trusted proxy, which speaks for many: those are asked
+ * for one by one. */
+bool peer_is_banned(struct worker *worker, const struct address *peer);
+/* May the client be banned without anybody's asking for it? Nobody can who may be speaking for
+ * others: a trusted proxy, one that says it forwards, one of abuse.protect. */
+bool client_is_bannable(const struct exchange *x);
 /* The limit of who is calling: the key's own, or limits.key (check_limit.c). */
 const struct rate *rate_of_caller(const struct exchange *x);
 

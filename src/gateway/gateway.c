@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/denylist_file.h"
 #include "gateway/gate.h"
 #include "gateway/probe.h"
 #include "gateway/supervisor.h"
@@ -214,6 +215,8 @@ static enum err make_shared(struct gateway *gateway, const struct gateway_parts 
     shared->desk = parts->desk;
     shared->recorder = parts->recorder;
     shared->audit = parts->audit;
+    shared->denylist = parts->denylist;
+    shared->bans = denylist_bans(parts->denylist);
     shared->routes = parts->routes;
     shared->list_models = parts->list_models;
     shared->version = parts->version;
@@ -237,7 +240,7 @@ static enum err make_all(struct gateway *gateway, const struct gateway_parts *pa
 {
     struct settings *settings = parts->settings;
     TRY(loop_init(&gateway->loop));
-    TRY(loop_reserve_timers(&gateway->loop, 6));
+    TRY(loop_reserve_timers(&gateway->loop, 7));
     gateway->chore_timer.on_time = on_chore_time;
     gateway->chore = parts->chore;
     gateway->reopen = parts->reopen;
@@ -300,6 +303,7 @@ enum err gateway_start(struct gateway *gateway)
     gateway_watch_memory(gateway);
     certificates_watch(gateway);
     credential_files_watch(gateway);
+    denylist_watch(gateway);
     timer_arm(&gateway->loop, &gateway->chore_timer, gateway->loop.now_us + CHORE_EVERY_US);
     return OK;
 }
@@ -335,6 +339,7 @@ void gateway_destroy(struct gateway *gateway)
         close(gateway->memory_fd);
     certificates_finish(gateway);
     credential_files_finish(gateway);
+    denylist_watch_finish(gateway);
     snapshot_unref(gateway->snapshot);
     credentials_destroy(gateway->shared.credentials);
     rate_table_destroy(gateway->shared.rates);

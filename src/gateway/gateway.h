@@ -9,6 +9,7 @@
 #include "gateway/worker.h"
 
 struct gateway;
+struct denylist;
 struct inherited;
 struct keys_file;
 
@@ -21,6 +22,7 @@ struct gateway_parts {
     struct desk *desk;                        /* api/'s own; not owned */
     struct recorder *recorder;                /* not owned */
     struct audit *audit;                      /* not owned; NULL: there is none */
+    struct denylist *denylist;                /* not owned */
     uint64_t connections_max;                 /* server.max_connections or fewer */
     struct inherited *inherited;              /* sockets of a service manager; those that no
                                                  listener is for are closed */

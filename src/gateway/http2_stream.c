@@ -304,6 +304,22 @@ static void on_closed(void *context, void *user, bool complete)
                                           : worker_settings(worker)->server.idle_timeout_us);
 }
 
+/* A reset only leaves with the output: the list does not change before that. */
+void http2_streams_cut(struct http2_connection *h, bool (*is_cut)(struct exchange *x))
+{
+    bool any = false;
+    LIST_EACH(one, &h->streams)
+    {
+        struct http2_stream *stream = LIST_OF(one, struct http2_stream, link);
+        if (!stream->exchange || !is_cut(stream->exchange))
+            continue;
+        http2_reset(h->session, stream->id, HTTP2_RESET_CANCEL);
+        any = true;
+    }
+    if (any)
+        http2_write(h->connection);
+}
+
 static struct http2_stream *make(struct http2_connection *h, uint32_t id)
 {
     struct worker *worker = h->connection->worker;

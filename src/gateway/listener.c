@@ -6,12 +6,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/connection.h"
+#include "gateway/gate.h"
 
 enum {
     ACCEPTS_PER_TURN = 64,
     PAUSE_US = 100 * 1000, /* when descriptors have run out: wait for some to close, do not spin */
     COMPLAIN_EVERY_US = 60 * 1000 * 1000,
-    SHED_AT_ONCE = 16
+    SHED_AT_ONCE = 16,
+    TOLD_PER_SECOND = 64, /* of those who are banned; others find the door shut */
 };
 
 struct listener {
@@ -25,6 +27,8 @@ struct listener {
     bool inherited; /* whoever opened it keeps it open */
     bool tls, running;
     uint64_t complain_us; /* not before: descriptors have run out */
+    uint64_t told_us;     /* since then `told` banned ones were let in to be told so */
+    unsigned told;
 };
 
 /* Another worker is asked to close some that serve nobody. */
@@ -157,6 +161,24 @@ static bool make_room(struct listener *listener)
     return false;
 }
 
+/* One that is banned costs no more than this, unless it is among the first in a second: the
+ * connection tells it why (connection.c). */
+static bool shut_out(struct listener *listener, int fd, const struct address *peer)
+{
+    struct worker *worker = listener->workers[0];
+    if (!peer_is_banned(worker, peer))
+        return false;
+    if (worker->loop.now_us >= listener->told_us + SECOND_US) {
+        listener->told_us = worker->loop.now_us;
+        listener->told = 0;
+    }
+    if (listener->told++ < TOLD_PER_SECOND)
+        return false;
+    struct stream stream = stream_of(fd);
+    stream_reset(&stream);
+    return true;
+}
+
 static void accept_some(struct listener *listener)
 {
     struct loop *loop = &listener->workers[0]->loop;
@@ -172,7 +194,8 @@ static void accept_some(struct listener *listener)
         if (err)
             continue; /* there is a descriptor now, or this one was gone before we came to it */
         any = true;
-        hand_out(listener, fd, &peer);
+        if (!shut_out(listener, fd, &peer))
+            hand_out(listener, fd, &peer);
     }
     if (any)
         loop_defer(loop, &listener->task);

@@ -62,6 +62,11 @@ static void act_drain(struct order *order)
     connections_drain(order->worker);
 }
 
+static void act_cut(struct order *order)
+{
+    connections_cut(order->worker);
+}
+
 static void act_stop(struct order *order)
 {
     loop_stop(&order->worker->loop);
@@ -117,6 +122,11 @@ void gateway_grace(void *context)
 void gateway_order_drain(struct gateway *gateway)
 {
     tell_all(gateway, act_drain);
+}
+
+void gateway_order_cut(struct gateway *gateway)
+{
+    tell_all(gateway, act_cut);
 }
 
 void gateway_order_stop(struct gateway *gateway)

@@ -85,6 +85,7 @@ void gateway_reload(struct gateway *gateway)
     log_info("the configuration was reloaded");
     certificates_reload(gateway);
     credential_files_reload(gateway);
+    denylist_watch_hurry(gateway);
     gateway_plan_probe(gateway);
 }
 

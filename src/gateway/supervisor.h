@@ -5,6 +5,7 @@
 
 #include "gateway/certificates.h"
 #include "gateway/credential_watch.h"
+#include "gateway/denylist_watch.h"
 #include "gateway/gateway.h"
 #include "gateway/listener.h"
 
@@ -22,6 +23,7 @@ struct gateway {
     struct watch signals;
     struct certificates certificates;
     struct credential_watch credential_files;
+    struct denylist_watch denylist;
     struct timer drain_timer, probe_timer, chore_timer, memory_timer;
     int memory_fd;        /* where the kernel says what is resident; -1: nowhere */
     int64_t unused_bytes; /* resident and not in use when memory was last given back */
@@ -43,6 +45,8 @@ struct gateway {
 /* orders.c: through the workers' mailboxes, carried out on their own threads. */
 void gateway_order_drain(struct gateway *gateway);
 void gateway_order_stop(struct gateway *gateway);
+/* Whoever is banned is shown out. */
+void gateway_order_cut(struct gateway *gateway);
 /* All workers get `snapshot`, or none does (ERR_MEMORY): two configurations side by side would be a
  * rule that holds on some connections only. Takes the reference over on OK. */
 enum err gateway_use_snapshot(struct gateway *gateway, struct snapshot *snapshot) MUST_CHECK;

@@ -8,6 +8,7 @@
 #include "base/block.h"
 #include "base/pool.h"
 #include "gateway/snapshot.h"
+#include "guard/bans.h"
 #include "guard/caps.h"
 #include "guard/rate.h"
 #include "identity/account.h"
@@ -24,6 +25,7 @@ struct native_route;
 struct desk;
 struct credentials;
 struct credential_files;
+struct denylist;
 
 enum { WORKERS_MAX = 64 };
 
@@ -36,6 +38,8 @@ struct shared {
     struct desk *desk;               /* api/'s own: what its errands work with */
     struct rate_table *rates;
     struct caps *caps;
+    struct denylist *denylist; /* not owned */
+    struct bans *bans;         /* the denylist's */
     struct recorder *recorder;
     struct audit *audit; /* see shared_audit */
     struct jobs *jobs;
@@ -48,7 +52,7 @@ struct shared {
     uint64_t connections_max; /* server.max_connections, as far as there are descriptors */
     atomic_uint connections;  /* open ones, all workers together */
     atomic_uint exchanges;
-    atomic_bool warned_of_plain_http;
+    atomic_bool warned_of_plain_http, warned_of_forwarder;
     atomic_bool left; /* the data folder is another process's: no request passes any more */
 };
 

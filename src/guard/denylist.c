@@ -46,12 +46,12 @@ static bool printable(struct slice text)
     return utf8_valid(text);
 }
 
-static enum err read_key(struct slice id, struct deny_entry *entry)
+enum err deny_entry_of_key(struct slice id, struct deny_entry *entry)
 {
+    *entry = (struct deny_entry){.kind = DENY_KEY};
     if (id.len == 0 || id.len > DENY_KEY_MAX || !printable(id) || slice_find(id, ' ') < id.len ||
         slice_find(id, '#') < id.len)
         return ERR_SYNTAX;
-    entry->kind = DENY_KEY;
     memcpy(entry->key, id.ptr, id.len);
     entry->key[id.len] = 0;
     return OK;
@@ -73,8 +73,16 @@ enum err deny_entry_parse(struct slice text, struct deny_entry *entry)
 {
     *entry = (struct deny_entry){0};
     if (slice_starts(text, key_prefix))
-        return read_key(slice_from(text, key_prefix.len), entry);
-    return meant_as_address(text) ? read_range(text, entry) : read_key(text, entry);
+        return deny_entry_of_key(slice_from(text, key_prefix.len), entry);
+    return meant_as_address(text) ? read_range(text, entry) : deny_entry_of_key(text, entry);
+}
+
+struct deny_entry deny_entry_of_client(const struct address *address)
+{
+    struct deny_entry entry = {.kind = DENY_ADDRESS};
+    entry.range.bits = address_identity_bits(address->family);
+    entry.range.network = address_identity(address);
+    return entry;
 }
 
 void deny_entry_print(struct buffer *out, const struct deny_entry *entry)

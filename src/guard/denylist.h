@@ -31,6 +31,11 @@ struct deny_entry {
 
 /* What stands in front of the comment. ERR_SYNTAX. */
 enum err deny_entry_parse(struct slice text, struct deny_entry *entry) MUST_CHECK;
+/* The client at this address, as limits know it. */
+struct deny_entry deny_entry_of_client(const struct address *address);
+/* The key with this id. ERR_SYNTAX: some that a file of keys may have, with a space in it, have no
+ * place on a line. */
+enum err deny_entry_of_key(struct slice id, struct deny_entry *entry) MUST_CHECK;
 void deny_entry_print(struct buffer *out, const struct deny_entry *entry);
 /* May this be a reason? Printable UTF-8, 1 to 128 bytes. */
 bool deny_reason_valid(struct slice reason);

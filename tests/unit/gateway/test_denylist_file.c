@@ -1,0 +1,248 @@
+/* The deny-list on disk: what an event loop bans holds at once and comes to stand in the file,
+ * whatever becomes of the file meanwhile. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/file_text.h"
+#include "gateway/denylist_file.h"
+
+struct place {
+    char folder[64], path[96];
+    struct denylist *denylist;
+    unsigned changes[4]; /* by enum deny_change */
+};
+
+static void count_change(void *context, enum deny_change change, const struct deny_entry *entry)
+{
+    struct place *place = context;
+    (void)entry;
+    place->changes[change]++;
+}
+
+static void drop_line(struct slice line)
+{
+    (void)line;
+}
+
+static void open_list(struct place *place)
+{
+    struct faults faults = {0};
+    assert_int_equal(denylist_open(place->path, NULL, NULL, &place->denylist, &faults), OK);
+    denylist_listen(place->denylist,
+                    &(struct denylist_ear){.on_change = count_change, .context = place});
+    faults_finish(&faults);
+}
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof *place);
+    log_set_sink(drop_line);
+    snprintf(place->folder, sizeof place->folder, "/tmp/denylist-XXXXXX");
+    if (!mkdtemp(place->folder))
+        return -1;
+    snprintf(place->path, sizeof place->path, "%s/ops/denylist.txt", place->folder);
+    open_list(place);
+    *state = place;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+    char command[128];
+    denylist_close(place->denylist);
+    snprintf(command, sizeof command, "rm -r %s", place->folder);
+    int status = system(command);
+    free(place);
+    log_set_sink(NULL);
+    return status;
+}
+
+static struct deny_entry client(const char *text, uint64_t seconds)
+{
+    struct address address;
+    assert_int_equal(address_parse(slice_of(text), &address), OK);
+    struct deny_entry entry = deny_entry_of_client(&address);
+    snprintf(entry.reason, sizeof entry.reason, "5 errors in 30s");
+    entry.seconds = seconds;
+    return entry;
+}
+
+static bool held(struct place *place, const char *text)
+{
+    struct address address;
+    assert_int_equal(address_parse(slice_of(text), &address), OK);
+    return bans_hold(denylist_bans(place->denylist), &address, address_hash(&address),
+                     clock_now_us());
+}
+
+static bool ban(struct place *place, const char *text, uint64_t seconds)
+{
+    struct deny_entry entry = client(text, seconds);
+    return denylist_ban(place->denylist, &entry, clock_now_us());
+}
+
+static unsigned lines(struct place *place)
+{
+    AUTO(file_text) text = {0};
+    unsigned count = 0;
+    if (file_text_read(&text, place->path, 1 << 20) != OK)
+        return 0;
+    for (size_t i = 0; i < text.len; i++)
+        count += text.bytes[i] == '\n';
+    return count;
+}
+
+static void write_file(struct place *place, const char *text)
+{
+    FILE *file = fopen(place->path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void a_ban_holds_at_once_and_its_line_follows(void **state)
+{
+    struct place *place = *state;
+    assert_false(held(place, "203.0.113.9"));
+    assert_true(ban(place, "203.0.113.9", 900));
+    assert_true(held(place, "203.0.113.9"));
+    assert_int_equal(lines(place), 0);
+    denylist_look(place->denylist, false);
+    assert_int_equal(lines(place), 1);
+    assert_int_equal(place->changes[DENY_BANNED], 1);
+    denylist_look(place->denylist, false);
+    denylist_look(place->denylist, false);
+    assert_int_equal(lines(place), 1);
+    assert_true(held(place, "203.0.113.9"));
+    denylist_close(place->denylist);
+    open_list(place);
+    assert_true(held(place, "203.0.113.9"));
+    assert_int_equal(place->changes[DENY_WRITTEN] + place->changes[DENY_ERASED], 0);
+}
+
+static void one_that_is_known_needs_no_second_line(void **state)
+{
+    struct place *place = *state;
+    assert_true(ban(place, "203.0.113.9", 0));
+    denylist_look(place->denylist, false);
+    assert_true(ban(place, "203.0.113.9", 900));
+    denylist_look(place->denylist, false);
+    assert_int_equal(lines(place), 1);
+}
+
+static void more_than_can_be_written_are_refused(void **state)
+{
+    struct place *place = *state;
+    char text[32];
+    unsigned made = 0;
+    for (unsigned i = 0; i < 5000; i++) {
+        snprintf(text, sizeof text, "198.18.%u.%u", i >> 8, i & 255);
+        made += ban(place, text, 900);
+    }
+    assert_int_equal(made, 1024);
+    assert_int_equal(denylist_count(place->denylist).banned, 1024);
+    assert_int_equal(denylist_count(place->denylist).refused, 5000 - 1024);
+    denylist_look(place->denylist, false);
+    assert_int_equal(lines(place), 1024);
+    assert_true(held(place, "198.18.3.255")); /* the last that found a place, and more than cells */
+    assert_false(held(place, "198.18.4.0"));
+    assert_true(ban(place, "198.18.4.0", 900));
+    assert_true(held(place, "198.18.4.0"));
+}
+
+/* Whatever happens to the file, the bans stay, and come to stand in it in the end. */
+static void bans_wait_for_a_file_that_cannot_be_written(void **state)
+{
+    struct place *place = *state;
+    char aside[128];
+    snprintf(aside, sizeof aside, "%s/aside", place->folder);
+    assert_true(ban(place, "203.0.113.9", 900));
+    denylist_look(place->denylist, false);
+    assert_int_equal(rename(place->path, aside), 0);
+    assert_int_equal(mkdir(place->path, 0700), 0);
+    assert_true(ban(place, "203.0.113.8", 900));
+    for (int i = 0; i < 4; i++)
+        denylist_look(place->denylist, false);
+    assert_true(denylist_count(place->denylist).failing);
+    assert_true(held(place, "203.0.113.9"));
+    assert_true(held(place, "203.0.113.8"));
+    assert_int_equal(rmdir(place->path), 0);
+    denylist_look(place->denylist, true); /* it is gone: written anew, with what waited */
+    assert_false(denylist_count(place->denylist).failing);
+    assert_int_equal(lines(place), 2);
+    assert_true(held(place, "203.0.113.8"));
+}
+
+static void an_edit_is_believed_when_it_stands_still(void **state)
+{
+    struct place *place = *state;
+    assert_true(ban(place, "203.0.113.9", 900));
+    denylist_look(place->denylist, false);
+    write_file(place, "");
+    denylist_look(place->denylist, false);
+    assert_true(held(place, "203.0.113.9")); /* an editor may be half way */
+    write_file(place, "203.0.113.8\n");
+    denylist_look(place->denylist, false);
+    assert_true(held(place, "203.0.113.9"));
+    denylist_look(place->denylist, false);
+    assert_false(held(place, "203.0.113.9"));
+    assert_true(held(place, "203.0.113.8"));
+    assert_int_equal(place->changes[DENY_ERASED], 1);
+    assert_int_equal(place->changes[DENY_WRITTEN], 1);
+}
+
+static void what_is_over_is_removed(void **state)
+{
+    struct place *place = *state;
+    assert_true(ban(place, "203.0.113.9", 1));
+    assert_true(ban(place, "203.0.113.8", 900));
+    denylist_look(place->denylist, false);
+    assert_int_equal(lines(place), 2);
+    while (held(place, "203.0.113.9"))
+        usleep(10000);
+    denylist_look(place->denylist, false);
+    assert_int_equal(lines(place), 1);
+    assert_int_equal(place->changes[DENY_OVER], 1);
+    assert_true(held(place, "203.0.113.8"));
+}
+
+static void removal_reads_what_others_wrote_first(void **state)
+{
+    struct place *place = *state;
+    struct deny_entry entry = client("203.0.113.9", 0);
+    assert_int_equal(denylist_add(place->denylist, &entry), OK);
+    write_file(place, "# mine\n203.0.113.9\n203.0.113.7\n");
+    assert_int_equal(denylist_remove(place->denylist, &entry), OK);
+    assert_int_equal(lines(place), 2);
+    assert_false(held(place, "203.0.113.9"));
+    assert_true(held(place, "203.0.113.7"));
+    assert_int_equal(denylist_remove(place->denylist, &entry), ERR_NOT_FOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_ban_holds_at_once_and_its_line_follows, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(one_that_is_known_needs_no_second_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_than_can_be_written_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bans_wait_for_a_file_that_cannot_be_written, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_edit_is_believed_when_it_stands_still, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_over_is_removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(removal_reads_what_others_wrote_first, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
