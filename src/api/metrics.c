@@ -1,6 +1,7 @@
 /* /metrics: Prometheus text for whoever asks for it, document 004's JSON for everybody else. */
 #include "api/routes.h"
 #include "base/clock.h"
+#include "gateway/denylist_file.h"
 
 enum { METRICS_BYTES_MAX = 4 * 1024 * 1024 };
 
@@ -19,6 +20,7 @@ static void answer(struct exchange *x, const char *type,
 {
     const struct shared *shared = x->worker->shared;
     struct audit *audit = shared_audit(shared);
+    struct denylist_counts denied = denylist_count(shared->denylist);
     struct metrics_gauges gauges = {
         .connections = atomic_load_explicit(&shared->connections, memory_order_relaxed),
         .exchanges = atomic_load_explicit(&shared->exchanges, memory_order_relaxed),
@@ -27,6 +29,11 @@ static void answer(struct exchange *x, const char *type,
         .keys = keyring_count(shared->keyring),
         .audit_dropped = audit ? audit_dropped(audit) : 0,
         .audit_failing = audit && audit_failing(audit),
+        .denied = {denied.entries[DENY_ADDRESS], denied.entries[DENY_RANGE],
+                   denied.entries[DENY_KEY]},
+        .bans = denied.banned,
+        .bans_refused = denied.refused,
+        .denylist_failing = denied.failing,
         .started_epoch_s = shared->started_epoch_s,
         .version = shared->version,
     };

@@ -25,7 +25,10 @@ static const struct errand_plan
     user_update =  {"user_update",       "user",     .status = 200, .lane = LANE_HASH},
     user_delete =  {"user_delete",       NULL,       .status = 204},
     audit_list =   {"audit_list",        "records",  .status = 200, .list = true, .lane = LANE_AUDIT},
-    audit_verify = {"audit_verify",      "verdict",  .status = 200, .lane = LANE_AUDIT};
+    audit_verify = {"audit_verify",      "verdict",  .status = 200, .lane = LANE_AUDIT},
+    denylist_list =   {"denylist_list",  "entries",  .status = 200, .list = true},
+    denylist_add =    {"denylist_add",   "entry",    .status = 201},
+    denylist_remove = {"denylist_remove", NULL,      .status = 204};
 
 static const struct native_route routes[] = {
     /* path                method         right             name          answer */
@@ -63,6 +66,10 @@ static const struct native_route routes[] = {
     {"/api/v1/users/*",      METHOD_GET,    MANAGE_USERS, "users",        answer_errand, .plan = &user_show},
     {"/api/v1/users/*",      METHOD_PATCH,  MANAGE_USERS, "users",        answer_errand, .body = NATIVE_JSON, .plan = &user_update},
     {"/api/v1/users/*",      METHOD_DELETE, MANAGE_USERS, "users",        answer_errand, .plan = &user_delete},
+
+    {"/api/v1/denylist",     METHOD_GET,    WRITE_CONFIG, "denylist",     answer_errand, .plan = &denylist_list},
+    {"/api/v1/denylist",     METHOD_POST,   WRITE_CONFIG, "denylist",     answer_errand, .body = NATIVE_JSON, .plan = &denylist_add},
+    {"/api/v1/denylist",     METHOD_DELETE, WRITE_CONFIG, "denylist",     answer_errand, .plan = &denylist_remove},
 
     {"/api/v1/audit",        METHOD_GET,    VIEW_AUDIT_LOGS, "audit",     answer_errand, .plan = &audit_list},
     {"/api/v1/audit/verify", METHOD_GET,    VIEW_AUDIT_LOGS, "audit",     answer_errand, .plan = &audit_verify},

@@ -8,13 +8,14 @@ typedef json_t *verb_fn(const struct desk *desk, const struct caller *caller,
                         const json_t *request);
 
 /* key_verbs.c, key_change_verbs.c, key_import_verbs.c, user_verbs.c, session_verbs.c,
- * audit_verbs.c */
+ * audit_verbs.c, denylist_verbs.c */
 verb_fn verb_key_list, verb_key_show, verb_key_revoke, verb_key_prune;
 verb_fn verb_key_create, verb_key_update, verb_key_rotate, verb_key_import;
 verb_fn verb_user_create, verb_user_list, verb_user_show, verb_user_update, verb_user_delete;
 verb_fn verb_login, verb_login_for_minutes, verb_refresh, verb_logout, verb_me, verb_session_list,
     verb_session_end;
 verb_fn verb_audit_list, verb_audit_verify;
+verb_fn verb_denylist_list, verb_denylist_add, verb_denylist_remove;
 
 /* file_key_verbs.c, for the other verbs on keys. NULL: that is the id of no key of the file that
  * the caller may see. */

@@ -53,6 +53,9 @@ static const struct {
     {"session_end",       verb_session_end,       true },
     {"audit_list",        verb_audit_list,        true },
     {"audit_verify",      verb_audit_verify,      true },
+    {"denylist_list",     verb_denylist_list,     false},
+    {"denylist_add",      verb_denylist_add,      false},
+    {"denylist_remove",   verb_denylist_remove,   false},
     {"ping",              ping,                   false},
 };
 
@@ -327,8 +330,13 @@ static struct audit_record record_of(const struct caller *caller, enum audit_eve
 /* Where a command's change would stand in the API, so that a search finds both. */
 static void print_subject(struct buffer *out, enum audit_event event, struct slice subject)
 {
-    bool key = event == AUDIT_KEY_CREATE || event == AUDIT_KEY_REVOKE || event == AUDIT_KEY_UPDATE;
-    buffer_printf(out, "/api/v1/%s/%.*s", key ? "auth/api-keys" : "users", SLICE_ARG(subject));
+    static const char *const places[AUDIT_EVENT_COUNT] = {
+        [AUDIT_KEY_CREATE] = "auth/api-keys", [AUDIT_KEY_REVOKE] = "auth/api-keys",
+        [AUDIT_KEY_UPDATE] = "auth/api-keys", [AUDIT_BAN] = "denylist",
+        [AUDIT_UNBAN] = "denylist",
+    };
+    buffer_printf(out, "/api/v1/%s/%.*s", places[event] ? places[event] : "users",
+                  SLICE_ARG(subject));
 }
 
 /* At most RECORDS_AT_ONCE. */

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "cli/audit.h"
 #include "cli/check.h"
+#include "cli/denylist.h"
 #include "cli/hash_password.h"
 #include "cli/key.h"
 #include "cli/serve.h"
@@ -24,6 +25,7 @@ static const struct command {
     {"key",           command_key,           "create, list, show and revoke API keys"           },
     {"user",          command_user,          "make and change accounts that sign in"            },
     {"audit",         command_audit,         "show and prove the audit log"                     },
+    {"denylist",      command_denylist,      "ban addresses and keys; list and lift bans"       },
     {"hash-password", command_hash_password, "hash a password for a file"                       },
     {"version",       command_version,       "print version, build and linked libraries"        },
 };

@@ -231,6 +231,29 @@ static void print_audit_failing(const struct view *view)
     print_plain(view, view->gauges->audit_failing);
 }
 
+static void print_denied(const struct view *view)
+{
+    static const char *const kinds[] = {"address", "range", "key"};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        buffer_printf(view->out, "%s{kind=\"%s\"} %llu\n", view->name, kinds[i],
+                      (unsigned long long)view->gauges->denied[i]);
+}
+
+static void print_bans(const struct view *view)
+{
+    print_plain(view, view->gauges->bans);
+}
+
+static void print_bans_refused(const struct view *view)
+{
+    print_plain(view, view->gauges->bans_refused);
+}
+
+static void print_denylist_failing(const struct view *view)
+{
+    print_plain(view, view->gauges->denylist_failing);
+}
+
 static void print_started(const struct view *view)
 {
     print_plain(view, view->gauges->started_epoch_s);
@@ -272,6 +295,14 @@ static const struct metric {
      print_audit_dropped},
     {"sallyport_audit_failing", "gauge",
      "1 while the audit log cannot be written, and changes are refused.", print_audit_failing},
+    {"sallyport_denylist_entries", "gauge",
+     "Entries of the deny-list, by kind.", print_denied},
+    {"sallyport_bans_total", "counter",
+     "Clients and keys that were banned for what they did.", print_bans},
+    {"sallyport_bans_refused_total", "counter",
+     "Those that were not, since there are too many bans.", print_bans_refused},
+    {"sallyport_denylist_failing", "gauge",
+     "1 while the deny-list's file cannot be read or written; all bans stay.", print_denylist_failing},
     {"process_start_time_seconds", "gauge",
      "When the process started, in seconds since 1970.", print_started},
     {"sallyport_build_info", "gauge",

@@ -77,6 +77,10 @@ struct metrics_gauges {
     bool audit_failing;     /* the last write did */
     uint64_t started_epoch_s;
     const char *version;
+    uint64_t denied[3];    /* addresses, ranges, keys on the deny-list */
+    uint64_t bans;         /* made without anybody's asking for it, ever */
+    uint64_t bans_refused; /* not made, since there are too many */
+    bool denylist_failing; /* its file could not be read or written the last time */
 };
 /* All rings added up. Prometheus text 0.0.4, or document 004's JSON (requests_total, requests_2xx
  * ...). */

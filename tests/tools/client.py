@@ -79,8 +79,11 @@ def chat_request(key, model="m", fields=(), path="/v1/chat/completions", **membe
 class Client:
     """One connection to the gateway. Answers are handed to `witness`, which the oracles read later."""
 
-    def __init__(self, port, witness=None, receive_buffer_bytes=None, tls=None, name="127.0.0.1"):
+    def __init__(self, port, witness=None, receive_buffer_bytes=None, tls=None, name="127.0.0.1",
+                 source=None):
         self.sock = socket.socket()
+        if source:
+            self.sock.bind((source, 0))
         if receive_buffer_bytes:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.sock.settimeout(DEADLINE_S)

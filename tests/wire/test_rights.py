@@ -31,6 +31,8 @@ NEEDS = {
     ("GET", "/api/v1/users"): "manage_users", ("POST", "/api/v1/users"): "manage_users",
     ("GET", "/api/v1/users/*"): "manage_users", ("PATCH", "/api/v1/users/*"): "manage_users",
     ("DELETE", "/api/v1/users/*"): "manage_users",
+    ("GET", "/api/v1/denylist"): "write_config", ("POST", "/api/v1/denylist"): "write_config",
+    ("DELETE", "/api/v1/denylist"): "write_config",
     ("GET", "/api/v1/audit"): "view_audit_logs", ("GET", "/api/v1/audit/verify"): "view_audit_logs",
 }
 # Those that end the session they are asked with.
