@@ -37,13 +37,15 @@ class AuditDisk(FaultCase):
         self.gateway.plan.fail(name, 1, error, lasting=True)
         try:
             for _ in range(3):
-                for answer in (self.gateway.create("never"), self.gateway.control("key_revoke", id=kept["id"])):
+                for answer in (self.gateway.create("never"), self.gateway.control("key_revoke", id=kept["id"]),
+                               self.gateway.control("denylist_add", entry="203.0.113.9")):
                     self.assertIs(answer.get("ok"), False, answer)
                     self.assertIn("the audit log could not be written; nothing was changed", answer["message"])
                 self.assertEqual(self.gateway.gauges()["sallyport_audit_failing"], 1)
                 self.assertEqual(self.chat(key=kept["key"]).status, 200)
                 self.refuse(5)
             self.assertEqual(self.gateway.statuses(), before)
+            self.assertEqual(self.gateway.control("denylist_list")["entries"], [])
         finally:
             self.gateway.plan.stop(name)
         self.assertIs(self.gateway.control("key_revoke", id=kept["id"])["ok"], True)
