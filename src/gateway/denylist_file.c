@@ -62,18 +62,33 @@ static void tell(const struct denylist *d, enum deny_change change, const struct
         d->ear.on_change(d->ear.context, change, entry);
 }
 
-/* Of the lines of `text`, those whose identity `other` does not have. */
-static void tell_others(const struct denylist *d, enum deny_change change,
-                        const struct deny_text *text, const struct deny_text *other)
+/* Is it the first line of an identity that `other` does not have? */
+static bool is_only_in(const struct deny_text *text, const struct denial *denial,
+                       const struct deny_text *other)
+{
+    uint64_t identity = denial->ban.identity;
+    return !deny_text_find(other, identity, 0) && deny_text_find(text, identity, 0) == denial;
+}
+
+/* Of what came with `made`, and went. What was asked for here is recorded where it was asked for.
+ */
+static void tell_changes(const struct denylist *d, const struct deny_text *made, bool by_others)
 {
     uint64_t now_us = clock_now_us();
-    for (size_t i = 0; i < text->count; i++) {
-        const struct denial *denial = &text->denials[i];
-        struct deny_entry entry;
-        if (denial->ban.until_us <= now_us || deny_text_find(other, denial->ban.identity, 0))
+    struct deny_entry entry;
+    for (size_t i = 0; by_others && i < made->count; i++) {
+        if (denial_goes(&made->denials[i], 0, now_us) ||
+            !is_only_in(made, &made->denials[i], &d->text))
             continue;
-        deny_text_entry(text, denial, &entry);
-        tell(d, change, &entry);
+        deny_text_entry(made, &made->denials[i], &entry);
+        tell(d, DENY_WRITTEN, &entry);
+    }
+    for (size_t i = 0; i < d->text.count; i++) {
+        bool over = denial_goes(&d->text.denials[i], 0, now_us);
+        if (!(over || by_others) || !is_only_in(&d->text, &d->text.denials[i], made))
+            continue;
+        deny_text_entry(&d->text, &d->text.denials[i], &entry);
+        tell(d, over ? DENY_OVER : DENY_ERASED, &entry);
     }
 }
 
@@ -110,10 +125,7 @@ static enum err take(struct denylist *d, struct slice bytes, bool by_others)
     AUTO(faults) faults = {0};
     struct deny_text made;
     TRY(deny_text_read(&made, bytes, &d->text, both_clocks(), d->path, by_others ? &faults : NULL));
-    if (by_others) {
-        tell_others(d, DENY_WRITTEN, &made, &d->text);
-        tell_others(d, DENY_ERASED, &d->text, &made);
-    }
+    tell_changes(d, &made, by_others);
     if (faults.count && d->ear.on_faults)
         d->ear.on_faults(d->ear.context, &faults);
     deny_text_finish(&d->text);
@@ -217,19 +229,10 @@ static enum err append(struct denylist *d, struct slice lines)
 /* Without the lines of `identity`, and those that are over. */
 static enum err drop(struct denylist *d, uint64_t identity)
 {
-    uint64_t now_us = clock_now_us();
     AUTO(buffer) rest = BUFFER_MAX(DENYLIST_BYTES_MAX);
-    deny_text_without(&d->text, identity, now_us, &rest);
+    deny_text_without(&d->text, identity, clock_now_us(), &rest);
     TRY(rest.failed);
     TRY(replace(d, buffer_slice(&rest), d->stamp));
-    for (size_t i = 0; i < d->text.count; i++) {
-        const struct denial *denial = &d->text.denials[i];
-        struct deny_entry entry;
-        if (!denial_goes(denial, 0, now_us))
-            continue;
-        deny_text_entry(&d->text, denial, &entry);
-        tell(d, DENY_OVER, &entry);
-    }
     return take(d, buffer_slice(&rest), false);
 }
 
