@@ -40,11 +40,11 @@ static const struct {
     const char *advice;
 } homes[] = {
     [OF_UPSTREAM] = {load_upstream_at,
-                     "write [[upstream]], in double brackets, because there may be several"},
+                     "write [[upstream]], in double brackets, because there may be several"    },
     [OF_ACCESS_LOG] = {load_access_at,
-                       "write [[log.access]], in double brackets, or log.access = \"PATH\""},
+                     "write [[log.access]], in double brackets, or log.access = \"PATH\""      },
     [OF_LIMIT_ROUTE] = {load_route_at,
-                        "write [[limits.route]], in double brackets, because there may be several"},
+                     "write [[limits.route]], in double brackets, because there may be several"},
 };
 
 /* A table without options means nothing, unless its name is wrong too. */

@@ -226,8 +226,8 @@ static const struct option options[] = {
      .help = "Hold callers to the rates of [limits] and of the next two options."},
     {"security.max_requests_per_minute", .type = OPTION_INTEGER,
      FIELD(security.max_requests_per_minute), .standard = "0", .max = 60000,
-     .help = "Requests of one user, or of one key without a user, in any 60 seconds; an address may "
-             "have twice as many; 0 is no bound."},
+     .help = "Requests of a user, or of a key without one, in any 60 seconds; twice as many of an "
+             "address; 0 is no bound."},
     {"security.max_requests_per_hour", .type = OPTION_INTEGER,
      FIELD(security.max_requests_per_hour), .standard = "0", .max = 60000,
      .help = "The same in any 3600 seconds."},

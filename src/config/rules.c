@@ -296,7 +296,8 @@ static void check_access_logs(struct load *load)
 
 static void check_limit_route(struct load *load, unsigned index)
 {
-    const struct limit_route_settings *routes = load->settings->limits.routes, *row = &routes[index];
+    const struct limit_route_settings *routes = load->settings->limits.routes,
+                                      *row = &routes[index];
     struct slice path = slice_of(row->path);
     size_t star = slice_find(path, '*');
     const char *fault = NULL;
@@ -310,8 +311,8 @@ static void check_limit_route(struct load *load, unsigned index)
         if (slice_equal(path, slice_of(routes[i].path)) && routes[i].per == row->per)
             fault = "another one is about the same path and the same callers";
     if (fault)
-        faults_add(load->faults, origin_file(load), 0, "limits.route",
-                   "number %u, \"%.200s\": %s", index + 1, path.len ? path.ptr : "", fault);
+        faults_add(load->faults, origin_file(load), 0, "limits.route", "number %u, \"%.200s\": %s",
+                   index + 1, path.len ? path.ptr : "", fault);
 }
 
 static void check_limit_routes(struct load *load)
@@ -334,9 +335,10 @@ static void check_abuse(struct load *load)
 {
     const struct settings *settings = load->settings;
     if (!settings->abuse.denylist_file || strcmp(settings->abuse.denylist_file, "-") == 0)
-        faults_add(load->faults, origin_file(load), 0, "abuse.denylist_file",
-                   "bans are kept in a file; to have none made, set abuse.threshold_errors to 0 (%s)",
-                   origin(load, "abuse.denylist_file"));
+        faults_add(
+            load->faults, origin_file(load), 0, "abuse.denylist_file",
+            "bans are kept in a file; to have none made, set abuse.threshold_errors to 0 (%s)",
+            origin(load, "abuse.denylist_file"));
     if (!is_protected(&settings->abuse.protect, SLICE("127.0.0.1")))
         faults_warn(load->faults, origin_file(load), 0, "abuse.protect",
                     "it leaves out this machine, whose own callers can be banned then: add "

@@ -68,13 +68,16 @@ static void a_number_that_may_be_a_secret_is_not_repeated(void **state)
     load_end(&loading);
 }
 
+#define ROUTE "[[limits.route]]\npath = \"/health\"\nrate = \"5/minute\"\n"
+
 static void every_option_is_shown_with_its_origin(void **state)
 {
     (void)state;
     struct loading loading;
     struct buffer text = BUFFER_MAX(1 << 20), json = BUFFER_MAX(1 << 20);
     write_file(".env", "\nBURST_KEY=9\n");
-    load_text(&loading, UPSTREAM "[server]\npreset = \"agents\"\n", VARIABLES("LOG_LEVEL=error"));
+    load_text(&loading, UPSTREAM "[server]\npreset = \"agents\"\n" ROUTE,
+              VARIABLES("LOG_LEVEL=error"));
     config_print_effective(loading.settings, false, &text);
     config_print_effective(loading.settings, true, &json);
     static const char *const parts[] = {"# default\n", "# a.toml:4\n", "# preset agents\n",
@@ -104,10 +107,11 @@ static void effective_values_can_be_read_back(void **state)
     (void)state;
     struct loading first, second;
     struct buffer before = BUFFER_MAX(1 << 20), after = BUFFER_MAX(1 << 20);
-    load_text(&first,
-              UPSTREAM
-              "models = [\"a\\\"b\"]\n[[log.access]]\npath = \"x\"\n[[log.access]]\npath = \"y\"\n",
-              NULL);
+    load_text(
+        &first,
+        UPSTREAM
+        "models = [\"a\\\"b\"]\n[[log.access]]\npath = \"x\"\n[[log.access]]\npath = \"y\"\n" ROUTE,
+        NULL);
     config_print_effective(first.settings, true, &before);
     struct buffer text = BUFFER_MAX(1 << 20);
     config_print_effective(first.settings, false, &text);
@@ -116,6 +120,9 @@ static void effective_values_can_be_read_back(void **state)
     config_print_fixed_changes(first.settings, second.settings, &after);
     assert_int_equal(after.len, 0);
     assert_int_equal(second.settings->log.access_count, 2);
+    assert_int_equal(second.settings->limits.route_count, 1);
+    assert_int_equal(second.settings->limits.routes[0].rate.requests, 5);
+    assert_int_equal(second.settings->limits.routes[0].rate.burst, 5);
     assert_string_equal(second.settings->upstreams[0].models.items[0], "a\"b");
     buffer_finish(&before);
     buffer_finish(&after);

@@ -57,10 +57,10 @@ static void every_event_has_its_row(void **state)
 {
     (void)state;
     static const char *const promised[] = {
-        "login",         "login_failed", "logout",       "refresh",     "refresh_reuse",
-        "key_create",    "key_revoke",   "key_update",   "user_create", "user_update",
-        "user_delete",   "denied",       "rate_limited", "ban",         "unban",
-        "config_change", "model_add",    "model_delete", "start",       "stop"};
+        "login",        "login_failed", "logout",      "refresh",     "refresh_reuse", "key_create",
+        "key_revoke",   "key_update",   "user_create", "user_update", "user_delete",   "denied",
+        "rate_limited", "flag",         "ban",         "unban",       "config_change", "model_add",
+        "model_delete", "start",        "stop"};
     assert_int_equal(AUDIT_NONE + 1 + COUNT_OF(promised), AUDIT_EVENT_COUNT);
     for (unsigned i = AUDIT_NONE + 1; i < AUDIT_EVENT_COUNT; i++) {
         const struct audit_event_row *row = audit_event_get((enum audit_event)i);
