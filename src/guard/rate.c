@@ -6,15 +6,35 @@
  * place to a new identity takes a lock (one of a few, for some tens of nanoseconds): two loops that
  * see a caller for the first time must agree on one cell, or the caller would have two buckets.
  *
+ * A table grows by tiers: further arrays, in each of which an identity has a set. Nothing ever
+ * moves and nothing is freed, so nobody can hold on to what is gone. A place in the first tier is
+ * preferred, for that is the one a gateway with ordinary traffic never leaves.
+ *
  * Time is counted in ticks of 2^-14 microseconds, the same for all limits, so that cells of
  * different limits can be compared. The interval between two requests is rounded up to whole ticks:
  * a limit may be slow by one part in (interval * 2^14 / us), and is never fast. */
 #include "guard/rate.h"
 
-#include <sched.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
-enum { TICK_BITS = 14, SET_CELLS = 4, STRIPES = 64, STRIPE_SPINS = 64 };
+#include "guard/spin.h"
+
+enum { TICK_BITS = 14, SET_CELLS = 4, STRIPES = 64, TIERS_MAX = 6 };
+
+/* How large each tier is, in first ones: 4 MiB grow to 196, room for ten million. */
+static const unsigned tier_sizes[TIERS_MAX] = {1, 4, 8, 16, 16, 4};
+
+/* Where an identity's set is differs from tier to tier, so that those who crowd one set do not
+ * crowd the next one too. */
+static const uint64_t tier_factors[TIERS_MAX] = {
+    UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xbf58476d1ce4e5b9), UINT64_C(0x94d049bb133111eb),
+    UINT64_C(0xd6e8feb86659fd93), UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db),
+};
+
+/* The second tier is opened when so much of the first one was ever used: a set that is full of
+ * running limits alone says little, and a flood of some ten thousand strangers should not have us
+ * touch more memory. */
+enum { FIRST_TIER_PERCENT = 65 };
 
 /* Bounds that keep every sum below 2^64: now <= 2^63, tolerance <= 2^62, interval <= 2^60 ticks. A
  * machine that is up for longer than 17 years stops refilling, which is the safe side. */
@@ -36,13 +56,22 @@ struct set {
 };
 
 struct stripe {
-    _Alignas(64) char taken;
+    _Alignas(64) char taken; /* a spin lock */
+};
+
+struct tier {
+    struct set *sets;
+    size_t mask;
 };
 
 struct rate_table {
-    struct stripe stripes[STRIPES];
-    size_t set_mask;
-    struct set sets[];
+    struct stripe stripes[STRIPES]; /* of identities, not of sets */
+    struct tier tiers[TIERS_MAX];
+    unsigned tier_count;
+    unsigned open_tiers; /* atomic; the others are not touched yet */
+    size_t first_used;   /* atomic; cells of the first tier that are free no more */
+    uint64_t evictions;  /* atomic */
+    size_t bytes;
 };
 
 /* One limit and one moment, in ticks. */
@@ -131,67 +160,151 @@ static bool bucket_charge(const struct bucket *bucket, uint64_t *tat)
     return true;
 }
 
-static struct set *set_of(struct rate_table *table, uint64_t identity)
+static struct set *set_of(const struct rate_table *table, unsigned tier, uint64_t identity)
 {
-    return &table->sets[(identity ^ identity >> 32) & table->set_mask];
+    const struct tier *t = &table->tiers[tier];
+    return &t->sets[(identity * tier_factors[tier] >> 24) & t->mask];
 }
 
-static union cell *set_find(struct set *set, uint64_t identity)
+static unsigned open_tiers(const struct rate_table *table)
 {
-    for (unsigned i = 0; i < SET_CELLS; i++)
-        if (__atomic_load_n(&set->cells[i].identity, __ATOMIC_ACQUIRE) == identity)
-            return &set->cells[i];
+    return __atomic_load_n(&table->open_tiers, __ATOMIC_ACQUIRE);
+}
+
+void rate_prefetch(const struct rate_table *table, uint64_t identity)
+{
+    unsigned tiers = open_tiers(table);
+    for (unsigned tier = 0; tier < tiers; tier++)
+        __builtin_prefetch(set_of(table, tier, identity), 1);
+}
+
+static union cell *find(const struct rate_table *table, uint64_t identity)
+{
+    unsigned tiers = open_tiers(table);
+    if (tiers > 1) /* each may be a miss: together they cost one */
+        rate_prefetch(table, identity);
+    for (unsigned tier = 0; tier < tiers; tier++) {
+        struct set *set = set_of(table, tier, identity);
+        for (unsigned i = 0; i < SET_CELLS; i++)
+            if (__atomic_load_n(&set->cells[i].identity, __ATOMIC_ACQUIRE) == identity)
+                return &set->cells[i];
+    }
     return NULL;
 }
 
-static void stripe_lock(struct stripe *stripe)
+/* A place that may be given away. */
+struct victim {
+    union cell *cell, seen;
+    unsigned tier;
+};
+
+/* The one with the earliest TAT of the lowest tier where that is over: free (0) or full again; of
+ * all tiers when none is. */
+static struct victim choose_victim(const struct rate_table *table, unsigned tiers,
+                                   uint64_t identity, uint64_t now)
 {
-    for (unsigned spins = 0; __atomic_test_and_set(&stripe->taken, __ATOMIC_ACQUIRE); spins++)
-        if (spins >= STRIPE_SPINS)
-            sched_yield(); /* the holder lost its processor */
+    struct victim victim = {.seen.tat = UINT64_MAX};
+    for (unsigned tier = 0; tier < tiers && victim.seen.tat > now; tier++) {
+        struct set *set = set_of(table, tier, identity);
+        for (unsigned i = 0; i < SET_CELLS; i++) {
+            union cell seen = cell_load(&set->cells[i]);
+            if (!victim.cell || seen.tat < victim.seen.tat)
+                victim = (struct victim){&set->cells[i], seen, tier};
+        }
+    }
+    return victim;
 }
 
-/* Gives the identity a place, with a full bucket, if it has none yet. The place that is lost is the
- * one with the earliest TAT: free ones (0) and full ones come before running limits. */
-static void set_claim(struct rate_table *table, struct set *set, uint64_t identity, uint64_t now)
+/* The tier behind the `tiers` that were looked at, unless another thread was faster. */
+static bool open_next_tier(struct rate_table *table, unsigned tiers)
 {
-    struct stripe *stripe = &table->stripes[(size_t)(set - table->sets) % STRIPES];
-    stripe_lock(stripe);
-    while (!set_find(set, identity)) {
-        union cell *victim = NULL, seen = {.tat = UINT64_MAX};
-        for (unsigned i = 0; i < SET_CELLS; i++) {
-            union cell cell = cell_load(&set->cells[i]);
-            if (!victim || cell.tat < seen.tat) {
-                victim = &set->cells[i];
-                seen = cell;
-            }
-        }
-        /* Fails when the victim was charged meanwhile: look again. */
-        cell_swap(victim, seen, (union cell){.identity = identity, .tat = now});
+    size_t cells = (table->tiers[0].mask + 1) * SET_CELLS;
+    size_t used = __atomic_load_n(&table->first_used, __ATOMIC_RELAXED);
+    if (tiers == table->tier_count || used < cells / 100 * FIRST_TIER_PERCENT)
+        return false;
+    __atomic_compare_exchange_n(&table->open_tiers, &tiers, tiers + 1, false, __ATOMIC_ACQ_REL,
+                                __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Gives the identity a place, with a full bucket, if it has none yet. When all that it may have are
+ * running limits of others, the table grows; when it cannot, the limit that is closest to full
+ * loses its place. */
+static void claim(struct rate_table *table, uint64_t identity, uint64_t now)
+{
+    char *taken = &table->stripes[identity % STRIPES].taken;
+    spin_lock(taken);
+    while (!find(table, identity)) {
+        unsigned tiers = open_tiers(table);
+        struct victim victim = choose_victim(table, tiers, identity, now);
+        bool running = victim.seen.tat > now;
+        if (running && open_next_tier(table, tiers))
+            continue;
+        /* Fails when the victim was charged, or given away, meanwhile: look again. */
+        if (!cell_swap(victim.cell, victim.seen, (union cell){.identity = identity, .tat = now}))
+            continue;
+        if (running)
+            __atomic_fetch_add(&table->evictions, 1, __ATOMIC_RELAXED);
+        if (victim.seen.identity == 0 && victim.tier == 0)
+            __atomic_fetch_add(&table->first_used, 1, __ATOMIC_RELAXED);
     }
-    __atomic_clear(&stripe->taken, __ATOMIC_RELEASE);
+    spin_unlock(taken);
+}
+
+/* One mapping for all, of which only the first tier is touched: now, not by the first requests. It
+ * is not on the heap, since what an untouched array costs there is up to the allocator. */
+static struct rate_table *create(size_t cells, unsigned tier_count)
+{
+    size_t sets = 1, all = 0, bytes;
+    while (sets < cells / SET_CELLS + (cells % SET_CELLS != 0))
+        if (__builtin_mul_overflow(sets, (size_t)2, &sets))
+            return NULL;
+    for (unsigned i = 0; i < tier_count; i++)
+        all += tier_sizes[i];
+    if (__builtin_mul_overflow(sets, all * sizeof(struct set), &bytes) ||
+        __builtin_add_overflow(bytes, sizeof(struct rate_table), &bytes))
+        return NULL;
+    struct rate_table *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (table == MAP_FAILED)
+        return NULL;
+    table->bytes = bytes;
+    table->tier_count = tier_count;
+    table->open_tiers = 1;
+    struct set *at = (struct set *)(table + 1);
+    for (unsigned i = 0; i < tier_count; i++) {
+        table->tiers[i] = (struct tier){at, sets * tier_sizes[i] - 1};
+        at += sets * tier_sizes[i];
+    }
+    memset(table->tiers[0].sets, 0, sets * sizeof(struct set));
+    return table;
 }
 
 struct rate_table *rate_table_create(size_t cells)
 {
-    size_t sets = 1, bytes;
-    while (sets < cells / SET_CELLS + (cells % SET_CELLS != 0))
-        if (__builtin_mul_overflow(sets, (size_t)2, &sets))
-            return NULL;
-    if (__builtin_mul_overflow(sets, sizeof(struct set), &bytes) ||
-        __builtin_add_overflow(bytes, sizeof(struct rate_table), &bytes))
-        return NULL;
-    struct rate_table *table = aligned_alloc(64, bytes);
-    if (!table)
-        return NULL;
-    memset(table, 0, bytes);
-    table->set_mask = sets - 1;
-    return table;
+    return create(cells, 1);
+}
+
+struct rate_table *rate_table_create_growing(size_t cells)
+{
+    return create(cells, TIERS_MAX);
 }
 
 void rate_table_destroy(struct rate_table *table)
 {
-    free(table);
+    if (table)
+        munmap(table, table->bytes);
+}
+
+struct rate_table_facts rate_table_facts(const struct rate_table *table)
+{
+    struct rate_table_facts facts = {
+        .bytes_max = table->bytes,
+        .evictions = __atomic_load_n(&table->evictions, __ATOMIC_RELAXED),
+    };
+    for (unsigned tier = 0; tier < open_tiers(table); tier++)
+        facts.open_cells += (table->tiers[tier].mask + 1) * SET_CELLS;
+    return facts;
 }
 
 struct rate_verdict rate_charge(struct rate_table *table, uint64_t identity_hash,
@@ -201,11 +314,10 @@ struct rate_verdict rate_charge(struct rate_table *table, uint64_t identity_hash
         return (struct rate_verdict){.admitted = true};
     struct bucket bucket = bucket_of(rate, now_us);
     uint64_t identity = identity_hash ? identity_hash : 1;
-    struct set *set = set_of(table, identity);
     for (;;) {
-        union cell *cell = set_find(set, identity);
+        union cell *cell = find(table, identity);
         if (!cell) {
-            set_claim(table, set, identity, bucket.now);
+            claim(table, identity, bucket.now);
             continue;
         }
         union cell seen = cell_load(cell);
@@ -226,7 +338,7 @@ struct rate_verdict rate_peek(struct rate_table *table, uint64_t identity_hash,
         return (struct rate_verdict){.admitted = true};
     struct bucket bucket = bucket_of(rate, now_us);
     uint64_t identity = identity_hash ? identity_hash : 1;
-    union cell *cell = set_find(set_of(table, identity), identity);
+    union cell *cell = find(table, identity);
     union cell seen = cell ? cell_load(cell) : (union cell){0};
     uint64_t before = seen.identity == identity ? seen.tat : 0;
     uint64_t after = before;
@@ -241,10 +353,9 @@ void rate_refund(struct rate_table *table, uint64_t identity_hash, const struct 
         return;
     struct bucket bucket = bucket_of(rate, now_us);
     uint64_t identity = identity_hash ? identity_hash : 1;
-    struct set *set = set_of(table, identity);
     union cell *cell, seen, wanted;
     do {
-        cell = set_find(set, identity);
+        cell = find(table, identity);
         if (!cell)
             return; /* it lost its place: its bucket counts as full already */
         seen = cell_load(cell);

@@ -235,6 +235,81 @@ static void place_of_a_full_bucket_goes_first(void **state)
     rate_table_destroy(table);
 }
 
+/* --- a table that grows -------------------------------------------------------------------------
+ */
+
+/* As strangers' addresses are: hashes. */
+static uint64_t identity(uint64_t number)
+{
+    uint64_t z = number + UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* One of two hundred of each by default, which behaves as the whole. */
+static void ten_million_identities_fit_and_keep_their_charge(void **state)
+{
+    (void)state;
+    bool whole = getenv("SALLYPORT_THOROUGH");
+    size_t cells = whole ? 1 << 18 : 1 << 10;
+    uint64_t count = whole ? 10000000 : 10000000 / 256, lost = 0;
+    const struct rate rate = {2, 60 * MINUTE_US, 2};
+    struct rate_table *table = rate_table_create_growing(cells);
+    for (uint64_t i = 0; i < count; i++)
+        assert_true(rate_charge(table, identity(i), &rate, START_US).admitted);
+    for (uint64_t i = 0; i < count; i++)
+        lost += rate_peek(table, identity(i), &rate, START_US).remaining != 1;
+    struct rate_table_facts facts = rate_table_facts(table);
+    assert_true(facts.bytes_max <= cells * 1024); /* 256 MiB for the whole */
+    assert_true(lost <= count / 100);
+    assert_int_equal(lost, facts.evictions);
+    rate_table_destroy(table);
+}
+
+static void a_tier_opens_only_when_the_last_is_used(void **state)
+{
+    (void)state;
+    enum { CELLS = 1 << 12 };
+    const struct rate rate = {1, MINUTE_US, 1};
+    struct rate_table *table = rate_table_create_growing(CELLS);
+    uint64_t now = START_US, next = 0;
+    /* However many come, one after the other: full buckets make room. */
+    for (uint64_t i = 0; i < 20 * CELLS; i++, now += MINUTE_US / 40)
+        rate_charge(table, identity(next++), &rate, now);
+    assert_int_equal(rate_table_facts(table).open_cells, CELLS);
+    assert_int_equal(rate_table_facts(table).evictions, 0);
+    /* Many at once, but not as many as there is room for: some lose their place, nothing grows. */
+    now += 2 * MINUTE_US;
+    rate_table_destroy(table);
+    table = rate_table_create_growing(CELLS);
+    for (uint64_t i = 0; i < CELLS * 6 / 10; i++)
+        rate_charge(table, identity(next++), &rate, now);
+    assert_int_equal(rate_table_facts(table).open_cells, CELLS);
+    for (uint64_t i = 0; i < CELLS; i++)
+        rate_charge(table, identity(next++), &rate, now);
+    assert_int_equal(rate_table_facts(table).open_cells, 5 * CELLS);
+    rate_table_destroy(table);
+}
+
+/* A flood of ten times what fits: who owes most keeps its place. */
+static void strangers_never_push_out_who_still_owes(void **state)
+{
+    (void)state;
+    enum { CELLS = 1 << 8, CALLERS = 20 };
+    const struct rate rate = {60, MINUTE_US, 50};
+    struct rate_table *table = rate_table_create_growing(CELLS);
+    for (uint64_t who = 0; who < CALLERS; who++)
+        for (int n = 0; n < 50; n++)
+            assert_true(rate_charge(table, identity(who), &rate, START_US).admitted);
+    for (uint64_t i = 0; i < 490 * CELLS; i++)
+        rate_charge(table, identity(CALLERS + i), &rate, START_US);
+    assert_true(rate_table_facts(table).evictions > 0);
+    for (uint64_t who = 0; who < CALLERS; who++)
+        assert_false(rate_charge(table, identity(who), &rate, START_US).admitted);
+    rate_table_destroy(table);
+}
+
 struct hammer {
     struct rate_table *table;
     const struct rate *rate;
@@ -281,6 +356,51 @@ static void threads_together_never_get_more_than_the_burst(void **state)
     }
 }
 
+struct crowd {
+    struct rate_table *table;
+    uint64_t *admitted; /* of each identity; this thread's own */
+    pthread_barrier_t *begin;
+};
+
+enum { CROWD = 3000 };
+
+static void *crowd_run(void *context)
+{
+    struct crowd *crowd = context;
+    const struct rate rate = {5, DAY_US, 5};
+    pthread_barrier_wait(crowd->begin);
+    for (uint64_t i = 0; i < CROWD; i++)
+        for (int n = 0; n < 4; n++)
+            crowd->admitted[i] += rate_charge(crowd->table, identity(i), &rate, START_US).admitted;
+    return NULL;
+}
+
+/* Two threads see the same callers for the first time, while the table grows. */
+static void threads_agree_on_one_cell_across_tiers(void **state)
+{
+    (void)state;
+    static uint64_t admitted[2][CROWD];
+    pthread_barrier_t begin;
+    pthread_barrier_init(&begin, NULL, 2);
+    struct rate_table *table = rate_table_create_growing(128);
+    struct crowd crowds[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        crowds[i] = (struct crowd){table, admitted[i], &begin};
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd_run, &crowds[i]), 0);
+    }
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    struct rate_table_facts facts = rate_table_facts(table);
+    assert_true(facts.open_cells >= 13 * 128);
+    uint64_t beyond = 0;
+    for (int i = 0; i < CROWD; i++)
+        beyond += admitted[0][i] + admitted[1][i] != 5;
+    assert_true(beyond <= facts.evictions);
+    rate_table_destroy(table);
+    pthread_barrier_destroy(&begin);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,7 +412,11 @@ int main(void)
         cmocka_unit_test(no_rate_admits_everything),
         cmocka_unit_test(absurd_numbers_stay_on_the_safe_side),
         cmocka_unit_test(place_of_a_full_bucket_goes_first),
+        cmocka_unit_test(ten_million_identities_fit_and_keep_their_charge),
+        cmocka_unit_test(a_tier_opens_only_when_the_last_is_used),
+        cmocka_unit_test(strangers_never_push_out_who_still_owes),
         cmocka_unit_test(threads_together_never_get_more_than_the_burst),
+        cmocka_unit_test(threads_agree_on_one_cell_across_tiers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
