@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "config/nearest.h"
 #include "config/value.h"
 
@@ -192,11 +193,14 @@ enum err load_routes(struct load *load)
 {
     struct settings *settings = load->settings;
     for (unsigned i = 0; i < settings->limits.route_count; i++) {
-        struct rate *rate = &settings->limits.routes[i].rate;
-        struct object object = {&settings->limits.routes[i], settings->origins->routes[i]};
+        struct limit_route_settings *row = &settings->limits.routes[i];
+        struct object object = {row, settings->origins->routes[i]};
         TRY(load_defaults(load, object, OF_LIMIT_ROUTE));
-        if (rate->burst == 0)
-            rate->burst = rate->requests;
+        if (row->rate.burst == 0)
+            row->rate.burst = row->rate.requests;
+        const uint64_t words[4] = {hash_bytes(SLICE("route")), hash_bytes(slice_of(row->path)),
+                                   row->per, 3};
+        row->identity = hash_bytes(slice_make((const char *)words, sizeof words));
     }
     return OK;
 }

@@ -7,7 +7,7 @@
 #include "config/option.h"
 #include "config/value.h"
 
-enum { UPSTREAMS_MAX = 64, LIMIT_ROUTES_MAX = 32 };
+enum { UPSTREAMS_MAX = 64 };
 
 /* Where each value came from: one array per struct that options live in, with a place for every row
  * of the option table; NULL: nothing said it. The texts are for people. */

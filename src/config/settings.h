@@ -60,10 +60,13 @@ struct access_log_settings {
 /* Whose requests a limit of [[limits.route]] counts together. */
 enum limit_per { PER_IP, PER_KEY, PER_USER, PER_ALL };
 
+enum { LIMIT_ROUTES_MAX = 32 };
 struct limit_route_settings {
     char *path;       /* exact, or a prefix ending in '*' */
     struct rate rate; /* burst included */
     enum limit_per per;
+    /* A hash of path and `per`, not of the rate: another rate refills nothing. */
+    uint64_t identity;
 };
 
 /* What becomes of somebody who is seen to do what no honest caller does. */
