@@ -8,8 +8,6 @@
 
 #include "api/caller.h"
 #include "api/document.h"
-#include "base/clock.h"
-#include "base/hash.h"
 
 enum { ANSWER_BYTES_MAX = 4 * 1024 * 1024 };
 
@@ -218,25 +216,6 @@ static struct errand *create(struct exchange *x)
     return errand;
 }
 
-/* Who is not known yet is held back here, before anything slow is begun for them. */
-static enum verdict charge(struct exchange *x, const struct errand_plan *plan)
-{
-    if (!plan->per_minute)
-        return PASS;
-    const struct rate rate = {
-        .requests = plan->per_minute, .period_us = 60 * SECOND_US, .burst = plan->per_minute};
-    /* By the route's label: two paths for the same are one way in. */
-    const uint64_t identity[2] = {x->client_hash, hash_bytes(slice_of(x->native->name))};
-    struct rate_verdict verdict = rate_charge(
-        x->worker->shared->rates, hash_bytes(slice_make((const char *)identity, sizeof identity)),
-        &rate, x->worker->loop.now_us);
-    exchange_show_limit(x, &verdict);
-    if (verdict.admitted)
-        return PASS;
-    x->retry_after_s = (verdict.retry_in_us + SECOND_US - 1) / SECOND_US;
-    return refuse(x, REFUSE_LOGIN_RATE);
-}
-
 void answer_errand(struct exchange *x)
 {
     const struct errand_plan *plan = x->native->plan;
@@ -249,10 +228,6 @@ void answer_errand(struct exchange *x)
     if (x->native->body != NATIVE_NO_BODY && x->head->query.len) {
         refuse_with(x, REFUSE_BAD_PARAMETER, NULL,
                     "Send this in the body of the request: a URL ends up in logs.");
-        exchange_refuse(x);
-        return;
-    }
-    if (charge(x, plan) == REFUSE) {
         exchange_refuse(x);
         return;
     }

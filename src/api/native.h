@@ -12,8 +12,7 @@ struct errand_plan {
     bool list;          /* `member` is a list, and is answered as one */
     unsigned status;
     enum lane lane;
-    bool signs;          /* there only while one can sign in with a password */
-    unsigned per_minute; /* how often an address may; 0: as its other limits say */
+    bool signs; /* there only while one can sign in with a password */
 };
 
 void answer_errand(struct exchange *x);

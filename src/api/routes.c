@@ -1,14 +1,19 @@
 #include "api/routes.h"
 
 #include "api/native.h"
+#include "base/clock.h"
+
+/* How often an address may try to sign in, and to refresh a token. */
+static const struct rate logins = {.requests = 5, .period_us = 60 * SECOND_US, .burst = 5},
+                         refreshes = {.requests = 120, .period_us = 60 * SECOND_US, .burst = 120};
 
 // clang-format off
 
 /* What the routes below have done. */
 static const struct errand_plan
-    login =        {"login",             "tokens",   .status = 200, .lane = LANE_HASH, .signs = true, .per_minute = 5},
-    short_login =  {"login_for_minutes", "tokens",   .status = 200, .lane = LANE_HASH, .signs = true, .per_minute = 5},
-    refresh =      {"refresh",           "tokens",   .status = 200, .signs = true, .per_minute = 120},
+    login =        {"login",             "tokens",   .status = 200, .lane = LANE_HASH, .signs = true},
+    short_login =  {"login_for_minutes", "tokens",   .status = 200, .lane = LANE_HASH, .signs = true},
+    refresh =      {"refresh",           "tokens",   .status = 200, .signs = true},
     logout =       {"logout",            NULL,       .status = 204, .signs = true},
     me =           {"me",                "me",       .status = 200},
     session_list = {"session_list",      "sessions", .status = 200, .list = true},
@@ -34,7 +39,7 @@ static const struct native_route routes[] = {
     /* path                method         right             name          answer */
     {"/",                  METHOD_GET,    PERMISSIONS_NONE, "root",       answer_root,   .open = true},
     {"/health",            METHOD_GET,    PERMISSIONS_NONE, "health",     answer_health, .open = true},
-    {"/livez",             METHOD_GET,    PERMISSIONS_NONE, "livez",      answer_live,   .open = true},
+    {"/livez",             METHOD_GET,    PERMISSIONS_NONE, "livez",      answer_live,   .open = true, .unlimited = true},
     {"/readyz",            METHOD_GET,    PERMISSIONS_NONE, "readyz",     answer_ready,  .open = true, .names_caller = true},
     {"/ready",             METHOD_GET,    PERMISSIONS_NONE, "readyz",     answer_ready,  .open = true, .names_caller = true},
     {"/metrics",           METHOD_GET,    READ_METRICS,     "metrics",    answer_metrics, .admits = metrics_admit},
@@ -42,10 +47,10 @@ static const struct native_route routes[] = {
     {"/metrics/json",      METHOD_GET,    READ_METRICS,     "metrics",    answer_metrics_json, .admits = metrics_admit},
     {"/.well-known/acme-challenge/", METHOD_GET, PERMISSIONS_NONE, "acme", answer_acme, .open = true, .charged = true},
 
-    {"/api/v1/auth/login",   METHOD_POST, PERMISSIONS_NONE, "login",      answer_errand, .open = true, .charged = true, .body = NATIVE_FORM, .plan = &login},
-    {"/login",               METHOD_POST, PERMISSIONS_NONE, "login",      answer_errand, .open = true, .charged = true, .body = NATIVE_FORM, .plan = &short_login},
-    {"/api/v1/auth/refresh", METHOD_POST, PERMISSIONS_NONE, "refresh",    answer_errand, .open = true, .charged = true, .body = NATIVE_JSON, .plan = &refresh},
-    {"/token/refresh",       METHOD_POST, PERMISSIONS_NONE, "refresh",    answer_errand, .open = true, .charged = true, .body = NATIVE_JSON, .plan = &refresh},
+    {"/api/v1/auth/login",   METHOD_POST, PERMISSIONS_NONE, "login",      answer_errand, .open = true, .charged = true, .body = NATIVE_FORM, .plan = &login, .tries = &logins},
+    {"/login",               METHOD_POST, PERMISSIONS_NONE, "login",      answer_errand, .open = true, .charged = true, .body = NATIVE_FORM, .plan = &short_login, .tries = &logins},
+    {"/api/v1/auth/refresh", METHOD_POST, PERMISSIONS_NONE, "refresh",    answer_errand, .open = true, .charged = true, .body = NATIVE_JSON, .plan = &refresh, .tries = &refreshes},
+    {"/token/refresh",       METHOD_POST, PERMISSIONS_NONE, "refresh",    answer_errand, .open = true, .charged = true, .body = NATIVE_JSON, .plan = &refresh, .tries = &refreshes},
     {"/api/v1/auth/logout",  METHOD_POST, PERMISSIONS_NONE, "logout",     answer_errand, .body = NATIVE_MAYBE_JSON, .plan = &logout},
     {"/logout",              METHOD_POST, PERMISSIONS_NONE, "logout",     answer_errand, .body = NATIVE_MAYBE_JSON, .plan = &logout},
     {"/api/v1/auth/me",      METHOD_GET,  PERMISSIONS_NONE, "me",         answer_errand, .plan = &me},

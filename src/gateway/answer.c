@@ -1,7 +1,7 @@
 #include "gateway/answer.h"
 
 #include "base/clock.h"
-#include "gateway/exchange.h"
+#include "gateway/gate.h"
 #include "guard/cors.h"
 
 /* On every answer: CONTRACT 5. */
@@ -36,10 +36,13 @@ static void number(each_fn *each, void *context, struct slice name, uint64_t val
 
 static void rate_limit_fields(const struct exchange *x, each_fn *each, void *context)
 {
-    const struct rate_verdict *shown = &x->shown;
-    uint64_t full_at_s = (clock_wall_us() + shown->full_in_us + SECOND_US - 1) / SECOND_US;
-    number(each, context, SLICE("X-RateLimit-Limit"), shown->limit);
-    number(each, context, SLICE("X-RateLimit-Remaining"), shown->remaining);
+    const struct limit_request request = limit_request_of(x);
+    const struct rate_verdict shown = limits_shown(&request, &x->limits);
+    if (shown.limit == 0)
+        return;
+    uint64_t full_at_s = (clock_wall_us() + shown.full_in_us + SECOND_US - 1) / SECOND_US;
+    number(each, context, SLICE("X-RateLimit-Limit"), shown.limit);
+    number(each, context, SLICE("X-RateLimit-Remaining"), shown.remaining);
     number(each, context, SLICE("X-RateLimit-Reset"), full_at_s);
 }
 
@@ -125,8 +128,7 @@ void answer_each_field(struct exchange *x, const struct answer *answer, each_fn 
     each(context, SLICE("X-Request-Id"), slice_make(x->request_id, 32));
     if (x->head && x->head->correlation_id.len)
         each(context, SLICE("X-Correlation-ID"), x->head->correlation_id);
-    if (x->has_shown)
-        rate_limit_fields(x, each, context);
+    rate_limit_fields(x, each, context);
     for (unsigned i = 0; i < COUNT_OF(always); i++)
         each(context, always[i].name, always[i].value);
     if (x->secure)

@@ -66,20 +66,11 @@ static enum verdict know(struct exchange *x, struct principal principal)
 {
     x->principal = principal;
     x->principal.known = true;
-    /* The address has shown that it belongs to somebody we know: its token goes back, and their own
-     * limit takes over. */
-    const struct settings *settings = exchange_settings(x);
-    if (x->address_charged && principal.rate_hash && !settings->limits.ip_counts_all) {
-        rate_refund(x->worker->shared->rates, x->client_hash, &settings->limits.ip,
-                    x->worker->loop.now_us);
-        x->address_charged = false;
-        x->has_shown = false;
-    }
-    if (principal.rate_hash) {
-        struct rate_verdict verdict = rate_peek(x->worker->shared->rates, principal.rate_hash,
-                                                rate_of_caller(x), x->worker->loop.now_us);
-        exchange_show_limit(
-            x, &verdict); /* also on the answers of the checkpoints before check_limit */
+    /* The address has shown that it belongs to somebody we know: what it paid goes back, and their
+     * own limits take over. */
+    if (principal.rate_hash && !exchange_settings(x)->limits.ip_counts_all) {
+        const struct limit_request request = limit_request_of(x);
+        limits_give_back_address(&request, &x->limits);
     }
     note_caller(x);
     return check_ban_of_key(x);
@@ -350,7 +341,7 @@ enum verdict check_identity(struct exchange *x)
     }
     /* An open path is free of charge, guessing at credentials there is not; know() gives it back.
      */
-    if (open && charge_address(x) == REFUSE)
+    if (open && charge_limits(x, limits_charge_address) == REFUSE)
         return REFUSE;
     return presented.basic ? by_basic(x, presented.text) : by_text(x, presented.text);
 }

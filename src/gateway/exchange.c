@@ -22,6 +22,7 @@ static void set_client(struct exchange *x, const struct address *client)
 {
     x->client = *client;
     x->client_hash = address_hash(client);
+    rate_prefetch(x->worker->shared->rates, x->client_hash);
 }
 
 static struct exchange *create(struct worker *worker, const struct front *front, void *front_owner,
@@ -30,7 +31,7 @@ static struct exchange *create(struct worker *worker, const struct front *front,
     struct exchange *x = pool_take(&worker->exchanges);
     if (!x)
         return NULL;
-    memset(x, 0, offsetof(struct exchange, memory));
+    memset(x, 0, offsetof(struct exchange, limits.charges));
     x->worker = worker;
     x->use = worker_use_snapshot(worker);
     x->front = front;
@@ -170,7 +171,6 @@ struct exchange *exchange_create_faulty(struct worker *worker, const struct fron
     if (query.len) /* what could not be read might hold anything */
         line.len -= query.len;
     x->request_line = arena_copy(&x->arena, slice_to(line, line.len < 256 ? line.len : 256));
-    show_address_limit(x); /* the gate, which does this for others, is never reached */
     return x;
 }
 
@@ -246,6 +246,16 @@ void exchange_refuse(struct exchange *x)
         .authenticate = row->status == 401,
     };
     exchange_send(x, &answer, buffer_slice(&body));
+}
+
+void exchange_refuse_fault(struct exchange *x, enum http_fault fault)
+{
+    /* The gate, which charges others, was never reached. It is refused in any case. */
+    const struct limit_request request = limit_request_of(x);
+    limits_charge_address(&request, &x->limits);
+    refuse_with(x, refusal_of_http_fault(fault), NULL, "The request could not be read: %s.",
+                http_fault_name(fault));
+    exchange_refuse(x);
 }
 
 void exchange_answer(struct exchange *x, unsigned status, const char *content_type,
@@ -535,6 +545,8 @@ void exchange_end(struct exchange *x)
         upstream_leave(x->upstream);
     if (x->in_flight_counted)
         caps_give(worker->shared->caps, CAP_REQUESTS, x->client_hash);
+    if (x->parallel_counted)
+        caps_give(worker->shared->caps, CAP_REQUESTS, x->principal.rate_hash);
     api_key_unref(x->principal.key);
     session_unref(x->principal.session);
     credential_unref(x->principal.credential);

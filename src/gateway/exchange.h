@@ -9,6 +9,7 @@
 #include "gateway/answer.h"
 #include "gateway/upstream_request.h"
 #include "gateway/worker.h"
+#include "guard/limits.h"
 #include "identity/credentials.h"
 #include "proto/chunked.h"
 #include "proto/events.h"
@@ -92,8 +93,7 @@ struct exchange {
     const char *handler;            /* bounded label */
     struct verification_wait *wait; /* check_identity's; in the arena */
     struct principal principal;
-    struct rate_verdict shown; /* the limit with the least remaining share */
-    bool has_shown, in_flight_counted, address_charged;
+    bool in_flight_counted, parallel_counted; /* in the caps, until the end */
 
     /* The body. */
     bool has_body, body_complete;
@@ -126,6 +126,7 @@ struct exchange {
      * waits for; or NULL. */
     void (*native_cancel)(struct exchange *x);
 
+    struct limits_held limits;
     char memory[4096]; /* the arena's first piece */
 };
 
@@ -160,6 +161,8 @@ enum verdict refuse_with(struct exchange *x, enum refusal refusal, const char *p
                          const char *format, ...) PRINTF_LIKE(4, 5);
 /* Answers with x->refusal; or breaks an answer off that has begun. */
 void exchange_refuse(struct exchange *x);
+/* Answers a head that could not be read, which costs its address as much as a request. */
+void exchange_refuse_fault(struct exchange *x, enum http_fault fault);
 
 /* Bytes of the request's body, as framed on the wire. On any error x->refusal is set. `*used` is
  * how many belong to this body. Sets body_complete. */

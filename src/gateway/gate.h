@@ -21,13 +21,9 @@ enum verdict check_model(struct exchange *x);
 enum verdict check_admit(struct exchange *x);
 enum verdict give_answer(struct exchange *x);
 
-/* Shows the caller the limit that is closest to its end (X-RateLimit-*). */
-void exchange_show_limit(struct exchange *x, const struct rate_verdict *verdict);
-
-/* Shows the address's limit without charging it. */
-void show_address_limit(struct exchange *x);
-/* Takes one request from the address's bucket: PASS or REFUSE. */
-enum verdict charge_address(struct exchange *x);
+/* The exchange in front of its limits, and one step of charging it (check_limit.c). */
+struct limit_request limit_request_of(const struct exchange *x);
+enum verdict charge_limits(struct exchange *x, limits_charge_fn *charge);
 /* Whether the client, or the key that it came with, is on the deny-list (check_ban.c). */
 enum verdict check_ban_of_client(struct exchange *x);
 enum verdict check_ban_of_key(struct exchange *x);
@@ -39,8 +35,6 @@ bool peer_is_banned(struct worker *worker, const struct address *peer);
 /* May the client be banned without anybody's asking for it? Nobody can who may be speaking for
  * others: a trusted proxy, one that says it forwards, one of abuse.protect. */
 bool client_is_bannable(const struct exchange *x);
-/* The limit of who is calling: the key's own, or limits.key (check_limit.c). */
-const struct rate *rate_of_caller(const struct exchange *x);
 
 /* A native route of this path that needs no credential; NULL: none. */
 const struct native_route *find_open_route(const struct exchange *x);
@@ -68,6 +62,9 @@ struct native_route {
     bool open;         /* needs no credential */
     bool charged;      /* open, but to the address it is not free */
     bool names_caller; /* open, but says more to a caller it knows */
+    bool unlimited;    /* no limit counts it, however wide its pattern */
+    /* How often an address may try, under its other limits; NULL: as those say. */
+    const struct rate *tries;
     enum native_body body;
     const struct errand_plan *plan; /* api/'s own */
     /* Open to callers that this accepts although they carry no credential; NULL: none. */

@@ -14,7 +14,8 @@
 #include "gateway/supervisor.h"
 
 enum {
-    RATE_CELLS = 1 << 18, /* 4 MiB: a quarter of a million callers at once */
+    RATE_CELLS = 1 << 18, /* 4 MiB at first, for a quarter of a million callers at once */
+    WINDOW_IDENTITIES = 1 << 18,
     DRAIN_LOOK_US = 20 * 1000,
     /* Connections take requests that were on their way for a second of a drain. */
     FAREWELL_US = 1100 * 1000,
@@ -226,11 +227,12 @@ static enum err make_shared(struct gateway *gateway, const struct gateway_parts 
     /* An answer waits for its client with some blocks at most, since its upstream is paused then;
      * of a hundred streams on each of many connections that is still much. */
     shared->answers.max_bytes = parts->settings->server.max_body_memory_bytes;
-    shared->rates = rate_table_create(RATE_CELLS);
+    shared->rates = rate_table_create_growing(RATE_CELLS);
+    shared->windows = window_table_create(WINDOW_IDENTITIES);
     shared->caps = caps_create();
     gateway->self = gateway;
     shared->credentials = credentials_create(gateway_grace, &gateway->self);
-    if (!shared->rates || !shared->caps || !shared->credentials)
+    if (!shared->rates || !shared->windows || !shared->caps || !shared->credentials)
         return ERR_MEMORY;
     return jobs_create(&shared->jobs);
 }
@@ -343,6 +345,7 @@ void gateway_destroy(struct gateway *gateway)
     snapshot_unref(gateway->snapshot);
     credentials_destroy(gateway->shared.credentials);
     rate_table_destroy(gateway->shared.rates);
+    window_table_destroy(gateway->shared.windows);
     caps_destroy(gateway->shared.caps);
     free(gateway->kinds);
     free(gateway);

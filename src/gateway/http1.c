@@ -101,28 +101,27 @@ static void carry(struct connection *c, struct exchange *x)
     connection_set_waiting(c, false);
 }
 
-static bool refuse_unread(struct connection *c, enum refusal refusal, enum http_fault fault)
+/* An exchange without a head, to refuse; NULL: no memory, and the connection is closed. */
+static struct exchange *begin_unread(struct connection *c)
 {
     connection_make_room(c);
     struct exchange_origin from = connection_origin(c);
     struct exchange *x = exchange_create_faulty(c->worker, &front_http1, c, &from, unread(c));
     c->http1.head_incomplete = false;
-    if (!x) {
-        connection_close(c);
-        return false;
-    }
-    carry(c, x);
-    if (fault)
-        refuse_with(x, refusal, NULL, "The request could not be read: %s.", http_fault_name(fault));
+    if (x)
+        carry(c, x);
     else
-        refuse(x, refusal);
-    exchange_refuse(x);
-    return true;
+        connection_close(c);
+    return x;
 }
 
 void http1_refuse(struct connection *c, enum refusal refusal)
 {
-    refuse_unread(c, refusal, HTTP_FINE);
+    struct exchange *x = begin_unread(c);
+    if (!x)
+        return;
+    refuse(x, refusal);
+    exchange_refuse(x);
 }
 
 /* Reading an incomplete head again from its start must not add up to quadratic work for a client
@@ -191,8 +190,12 @@ static bool read_head(struct connection *c)
         return head_incomplete(c);
     h->head_incomplete = false;
     h->had_head = true;
-    if (err)
-        return refuse_unread(c, refusal_of_http_fault(fault), fault);
+    if (err) {
+        struct exchange *x = begin_unread(c);
+        if (x)
+            exchange_refuse_fault(x, fault);
+        return x != NULL;
+    }
     connection_make_room(c);
     struct exchange_origin from = connection_origin(c);
     struct exchange *x =

@@ -389,9 +389,7 @@ static void *on_bad_request(void *context, uint32_t id, enum http_fault fault,
         return NULL;
     }
     carry(h, stream);
-    refuse_with(stream->exchange, refusal_of_http_fault(fault), NULL,
-                "The request could not be read: %s.", http_fault_name(fault));
-    exchange_refuse(stream->exchange);
+    exchange_refuse_fault(stream->exchange, fault);
     return stream;
 }
 

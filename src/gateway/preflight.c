@@ -14,4 +14,5 @@ const struct native_route preflight_route = {
     .name = "preflight",
     .answer = answer_preflight,
     .open = true,
+    .unlimited = true,
 };

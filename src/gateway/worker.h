@@ -11,6 +11,7 @@
 #include "guard/bans.h"
 #include "guard/caps.h"
 #include "guard/rate.h"
+#include "guard/window.h"
 #include "identity/account.h"
 #include "identity/key.h"
 #include "identity/token_cache.h"
@@ -37,6 +38,7 @@ struct shared {
     struct credentials *credentials; /* remembered ones; the gateway's own */
     struct desk *desk;               /* api/'s own: what its errands work with */
     struct rate_table *rates;
+    struct window_table *windows;
     struct caps *caps;
     struct denylist *denylist; /* not owned */
     struct bans *bans;         /* the denylist's */
