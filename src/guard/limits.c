@@ -42,18 +42,19 @@ static void tighten(struct rate_verdict *shown, const struct rate_verdict *verdi
         *shown = *verdict;
 }
 
-/* Holds the charge; or refuses, which is all that the caller is told then. */
-static bool settle(const struct limit_request *request, struct limits_held *held,
-                   const struct limit_charge *charge, const struct rate_verdict *verdict)
+/* Holds the charge, which was written behind the last one; or refuses, which is all that the caller
+ * is told then. */
+static bool settle(const struct limit_request *request, struct limits_held *held, enum limit limit,
+                   const struct rate_verdict *verdict)
 {
     if (verdict->admitted) {
-        tighten(is_of_address(charge->limit) ? &held->of_address : &held->of_others, verdict);
-        held->charges[held->count++] = *charge;
+        tighten(is_of_address(limit) ? &held->of_address : &held->of_others, verdict);
+        held->charges[held->count++].limit = limit;
         return true;
     }
     limits_give_back_all(request, held);
     held->of_others = *verdict;
-    held->refused = charge->limit;
+    held->refused = limit;
     held->retry_in_us = verdict->retry_in_us;
     return false;
 }
@@ -63,9 +64,11 @@ static bool charge_bucket(const struct limit_request *request, struct limits_hel
 {
     if (identity == 0 || rate->requests == 0)
         return true;
-    const struct limit_charge charge = {.identity = identity, .rate = rate, .limit = limit};
-    struct rate_verdict verdict = rate_charge(request->rates, identity, rate, request->now_us);
-    return settle(request, held, &charge, &verdict);
+    held->charges[held->count].identity = identity;
+    held->charges[held->count].rate = rate;
+    const struct rate_verdict verdict =
+        rate_charge(request->rates, identity, rate, request->now_us);
+    return settle(request, held, limit, &verdict);
 }
 
 /* `limit` is that of the minute; `times`: how often a user's number it is. */
@@ -79,11 +82,12 @@ static bool charge_windows(const struct limit_request *request, struct limits_he
     };
     if (identity == 0 || (max[WINDOW_MINUTE] == 0 && max[WINDOW_HOUR] == 0))
         return true;
-    struct limit_charge charge = {.identity = identity};
-    struct window_verdict verdict =
-        window_charge(request->windows, identity, max, request->now_us, &charge.mark);
-    charge.limit = limit + verdict.window;
-    return settle(request, held, &charge, &verdict.rate);
+    struct limit_charge *charge = &held->charges[held->count];
+    charge->identity = identity;
+    charge->rate = NULL;
+    const struct window_verdict verdict =
+        window_charge(request->windows, identity, max, request->now_us, &charge->mark);
+    return settle(request, held, limit + verdict.window, &verdict.rate);
 }
 
 static bool path_matches(struct slice pattern, struct slice path)

@@ -161,36 +161,56 @@ static struct counts *claim(struct set *set, uint64_t identity, uint64_t now_us)
     return set->counts[least];
 }
 
-/* Does `a` refuse for longer than `b`, or have less left? */
-static bool is_worse(const struct rate_verdict *a, const struct rate_verdict *b)
+static bool has_room(struct counts counts[WINDOW_COUNT], unsigned window, uint64_t max)
 {
-    return a->retry_in_us == b->retry_in_us ? rate_tighter(a, b) : a->retry_in_us > b->retry_in_us;
+    return max == 0 || (counts[window].total < max && *latest(&counts[window]) < UINT16_MAX);
+}
+
+/* The one that refuses, for the longest time. */
+static struct window_verdict refuse(struct counts counts[WINDOW_COUNT],
+                                    const uint64_t max[WINDOW_COUNT], uint64_t now_us)
+{
+    struct window_verdict longest = {0};
+    for (unsigned i = 0; i < WINDOW_COUNT; i++) {
+        if (has_room(counts, i, max[i]))
+            continue;
+        struct rate_verdict verdict = judge(&counts[i], i, max[i], now_us, false);
+        if (verdict.retry_in_us > longest.rate.retry_in_us)
+            longest = (struct window_verdict){verdict, (enum window)i};
+    }
+    return longest;
+}
+
+/* The one with less left. */
+static enum window tighter(const struct counts counts[WINDOW_COUNT],
+                           const uint64_t max[WINDOW_COUNT])
+{
+    if (max[WINDOW_HOUR] == 0 || max[WINDOW_MINUTE] == 0)
+        return max[WINDOW_HOUR] ? WINDOW_HOUR : WINDOW_MINUTE;
+    return counts[WINDOW_MINUTE].total * max[WINDOW_HOUR] >
+                   counts[WINDOW_HOUR].total * max[WINDOW_MINUTE]
+               ? WINDOW_MINUTE
+               : WINDOW_HOUR;
 }
 
 static struct window_verdict charge(struct counts counts[WINDOW_COUNT],
                                     const uint64_t max[WINDOW_COUNT], uint64_t now_us,
                                     struct window_mark *mark)
 {
-    struct window_verdict worst = {.rate.admitted = true};
-    bool room[WINDOW_COUNT], admitted = true;
-    for (unsigned i = 0; i < WINDOW_COUNT; i++) {
-        room[i] = max[i] == 0 || (counts[i].total < max[i] && *latest(&counts[i]) < UINT16_MAX);
-        admitted = admitted && room[i];
-    }
+    if (!has_room(counts, WINDOW_MINUTE, max[WINDOW_MINUTE]) ||
+        !has_room(counts, WINDOW_HOUR, max[WINDOW_HOUR]))
+        return refuse(counts, max, now_us);
     for (unsigned i = 0; i < WINDOW_COUNT; i++) {
         mark->parts[i] = NOT_CHARGED;
         if (max[i] == 0)
             continue;
-        if (admitted) {
-            mark->parts[i] = counts[i].part;
-            counts[i].total++;
-            ++*latest(&counts[i]);
-        }
-        struct rate_verdict verdict = judge(&counts[i], i, max[i], now_us, room[i]);
-        if (worst.rate.limit == 0 || is_worse(&verdict, &worst.rate))
-            worst = (struct window_verdict){verdict, (enum window)i};
+        mark->parts[i] = counts[i].part;
+        counts[i].total++;
+        ++*latest(&counts[i]);
     }
-    return worst;
+    enum window window = tighter(counts, max);
+    return (struct window_verdict){judge(&counts[window], window, max[window], now_us, true),
+                                   window};
 }
 
 struct window_verdict window_charge(struct window_table *table, uint64_t identity_hash,

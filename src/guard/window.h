@@ -14,7 +14,7 @@ struct window_table;
 struct window_table *window_table_create(size_t identities);
 void window_table_destroy(struct window_table *table);
 
-/* Where a charge stands, so that it can be given back. */
+/* Where a charge stands, so that it can be given back; set when it was admitted. */
 struct window_mark {
     uint32_t parts[WINDOW_COUNT];
 };
