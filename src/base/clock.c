@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define LAST_EPOCH_S INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
+
 static uint64_t read_clock(clockid_t id)
 {
     struct timespec t;
@@ -106,7 +108,8 @@ enum err clock_parse_rfc3339(struct slice s, uint64_t *epoch_s)
     t.tm_year -= 1900;
     t.tm_mon -= 1;
     int64_t seconds = (int64_t)timegm(&t) - sign * (offset_hours * 3600 + offset_minutes * 60);
-    if (seconds < 0)
+    /* An offset may lead out of the years of four digits, and what is read must be printable. */
+    if (seconds < 0 || seconds > LAST_EPOCH_S)
         return ERR_SYNTAX;
     *epoch_s = (uint64_t)seconds;
     return OK;

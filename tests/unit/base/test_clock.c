@@ -80,6 +80,7 @@ static void dates_are_read(void **state)
         {"2024-03-01T00:00:00+23:59",      1709251200 - 23 * 3600 - 59 * 60},
         {"2016-12-31T23:59:60Z",           1483228800}, /* leap second: the next minute's first */
         {"9999-12-31T23:59:59Z",           UINT64_C(253402300799)},
+        {"9999-12-31T23:59:59+00:01",      UINT64_C(253402300739)},
     };
     // clang-format on
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -139,6 +140,7 @@ static void what_is_no_date_is_refused(void **state)
         "2025-11-03T1 :30:00Z",
         "1969-12-31T23:59:59Z",
         "1970-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01", /* in the year 10000 */
         "0000-01-01T00:00:00Z",
         "now",
         "1762165800",
