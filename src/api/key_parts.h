@@ -4,8 +4,6 @@
 
 #include "api/verb_parts.h"
 
-enum { KEY_DAYS_MAX = 36500 };
-
 /* May deal with the keys of others? */
 bool key_caller_manages(const struct caller *caller);
 /* A key with that owner exists for this caller? */

@@ -24,6 +24,7 @@ enum {
     VERB_LINE_MAX = 64 * 1024,
     /* What a command's request, or the response to key_import, may be: there is a file in it. */
     VERB_FILE_LINE_MAX = 1024 * 1024,
+    KEY_DAYS_MAX = 36500, /* that a new key may last */
 };
 
 struct denylist;

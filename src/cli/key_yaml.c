@@ -23,6 +23,7 @@ static json_t *check(const json_t *request, const json_t *scopes)
 {
     static const char *const without[] = {"models", "endpoints", "ip_ranges", "rate", "burst"};
     struct slice owner = text_of(request, "owner");
+    const json_t *days = json_object_get(request, "expires_in_days");
     for (size_t i = 0; i < COUNT_OF(without); i++)
         if (json_object_get(request, without[i]))
             return verb_refusal("usage", without[i], "%s: an entry of the file of keys has none",
@@ -35,6 +36,9 @@ static json_t *check(const json_t *request, const json_t *scopes)
     if (owner.len && !key_word_valid(owner, KEY_NAME_BYTES_MAX))
         return verb_refusal("usage", "owner",
                             "owner: must be at most 64 bytes of UTF-8 without control characters");
+    if (days && (json_integer_value(days) < 1 || json_integer_value(days) > KEY_DAYS_MAX))
+        return verb_refusal("usage", "expires_in_days", "expires_in_days: must be 1 to %d",
+                            KEY_DAYS_MAX);
     for (size_t i = 0; i < json_array_size(scopes); i++) {
         permissions ignored = PERMISSIONS_NONE;
         const json_t *scope = json_array_get(scopes, i);
@@ -46,10 +50,42 @@ static json_t *check(const json_t *request, const json_t *scopes)
     return NULL;
 }
 
-static void print_text(struct buffer *out, const char *name, struct slice text)
+/* --- the entry ----------------------------------------------------------------------------------
+ */
+
+/* YAML's double-quoted form reads JSON's the same, but for these two characters: with one of them
+ * in it, as it is, no text is YAML, and the whole file would not be read. */
+static void print_quoted(struct buffer *out, struct slice text)
+{
+    // clang-format off
+    static const struct {
+        struct slice character;
+        const char *escaped;
+    } barred[] = {
+        {SLICE("\xef\xbf\xbe"), "\\ufffe"},
+        {SLICE("\xef\xbf\xbf"), "\\uffff"},
+    };
+    // clang-format on
+    AUTO(buffer) json = BUFFER_MAX(ENTRY_BYTES);
+    buffer_json_string(&json, text);
+    if (json.failed)
+        out->failed = json.failed;
+    for (struct slice rest = buffer_slice(&json); rest.len;) {
+        size_t i = 0;
+        while (i < COUNT_OF(barred) && !slice_starts(rest, barred[i].character))
+            i++;
+        if (i < COUNT_OF(barred))
+            buffer_text(out, barred[i].escaped);
+        else
+            buffer_byte(out, rest.ptr[0]);
+        rest = slice_from(rest, i < COUNT_OF(barred) ? barred[i].character.len : 1);
+    }
+}
+
+static void print_text(struct buffer *out, const char *name, const char *text)
 {
     buffer_printf(out, "    %s: ", name);
-    buffer_json_string(out, text); /* YAML's double-quoted form reads it the same */
+    print_quoted(out, slice_of(text));
     buffer_byte(out, '\n');
 }
 
@@ -65,30 +101,48 @@ static void print_time(struct buffer *out, const char *name, uint64_t epoch_s)
     }
 }
 
-/* In the order and with the words of 004. */
-static void print_entry(struct buffer *out, const json_t *request, const json_t *scopes,
-                        struct slice id, const char *hash)
+/* What there is none of is left out: an empty text would be a mistake in the file. */
+void key_yaml_print(struct buffer *out, const struct file_key *key, const json_t *scopes)
 {
-    uint64_t now_epoch_s = clock_wall_us() / SECOND_US;
-    json_int_t days = json_integer_value(json_object_get(request, "expires_in_days"));
     buffer_text(out, "  - key_id: ");
-    buffer_json_string(out, text_of(request, "name"));
+    print_quoted(out, slice_of(key->key_id));
     buffer_byte(out, '\n');
-    print_text(out, "public_id", id);
-    print_text(out, "hash", slice_of(hash));
-    struct slice owner = text_of(request, "owner");
-    if (owner.len)
-        print_text(out, "owner", owner);
-    else
-        buffer_text(out, "    owner: null\n");
+    if (key->public_id[0])
+        print_text(out, "public_id", key->public_id);
+    print_text(out, "hash", key->hash);
+    if (key->owner[0])
+        print_text(out, "owner", key->owner);
     buffer_text(out, "    scopes: [");
     for (size_t i = 0; i < json_array_size(scopes); i++) {
         buffer_text(out, i ? ", " : "");
-        buffer_json_string(out, slice_of(json_string_value(json_array_get(scopes, i))));
+        print_quoted(out, slice_of(json_string_value(json_array_get(scopes, i))));
     }
     buffer_text(out, "]\n");
-    print_time(out, "created_at", now_epoch_s);
-    print_time(out, "expires_at", days ? now_epoch_s + (uint64_t)days * 86400 : 0);
+    print_time(out, "created_at", key->created_epoch_s);
+    print_time(out, "expires_at", key->expires_epoch_s);
+}
+
+/* --- the verb -----------------------------------------------------------------------------------
+ */
+
+/* Of the key that is asked for, with its new id and hash. */
+static void print_entry(struct buffer *out, const json_t *request, const json_t *scopes,
+                        struct slice id, const char *hash)
+{
+    char public_id[KEY_ID_LEN + 1] = {0};
+    const char *owner = json_string_value(json_object_get(request, "owner"));
+    uint64_t now_epoch_s = clock_wall_us() / SECOND_US;
+    json_int_t days = json_integer_value(json_object_get(request, "expires_in_days"));
+    memcpy(public_id, id.ptr, KEY_ID_LEN);
+    const struct file_key key = {
+        .key_id = json_string_value(json_object_get(request, "name")),
+        .hash = hash,
+        .owner = owner ? owner : "",
+        .public_id = public_id,
+        .created_epoch_s = now_epoch_s,
+        .expires_epoch_s = days ? now_epoch_s + (uint64_t)days * 86400 : 0,
+    };
+    key_yaml_print(out, &key, scopes);
 }
 
 static json_t *make(const json_t *request, const json_t *scopes)
