@@ -31,6 +31,8 @@ struct keys_file {
 
 /* One reading of one file. */
 struct reading {
+    struct slice text;
+    unsigned lines; /* of it */
     struct keys_file *table;
     yaml_document_t document;
     const char *file;
@@ -121,6 +123,42 @@ const struct file_key *keys_file_find_hash(const struct keys_file *table, struct
         if (slice_equal(slice_of(table->entries[i].hash), hash))
             return &table->entries[i];
     return NULL;
+}
+
+/* --- lines --------------------------------------------------------------------------------------
+ */
+
+/* The length of what ends a line at the start of `at`, as YAML 1.1 and the library have it, or 0.
+ */
+static size_t line_end(struct slice at)
+{
+    static const struct slice ends[] = {SLICE("\r\n"),         SLICE("\r"),
+                                        SLICE("\n"),           SLICE("\xc2\x85"),
+                                        SLICE("\xe2\x80\xa8"), SLICE("\xe2\x80\xa9")};
+    for (size_t i = 0; i < COUNT_OF(ends); i++)
+        if (slice_starts(at, ends[i]))
+            return ends[i].len;
+    return 0;
+}
+
+/* What stands behind the last end is a line when there is something. */
+static unsigned lines_in(struct slice text)
+{
+    unsigned lines = 0;
+    bool open = false;
+    while (text.len) {
+        size_t end = line_end(text);
+        open = end == 0;
+        lines += !open;
+        text = slice_from(text, open ? 1 : end);
+    }
+    return lines + open;
+}
+
+/* The library takes the end of a text for a line of its own, where nobody finds anything. */
+static unsigned line_of(const struct reading *reading, const yaml_mark_t *mark)
+{
+    return mark->line < reading->lines ? (unsigned)mark->line + 1 : reading->lines;
 }
 
 /* --- members of an entry ------------------------------------------------------------------------
@@ -266,7 +304,7 @@ static const struct key_member {
 
 static void report(struct reading *reading, const yaml_mark_t *mark, const char *what)
 {
-    faults_warn(reading->faults, reading->file, (unsigned)mark->line + 1, NULL,
+    faults_warn(reading->faults, reading->file, line_of(reading, mark), NULL,
                 "%s" KEYS_FILE_LEFT_OUT, what);
 }
 
@@ -374,7 +412,7 @@ static enum err read_entry(struct reading *reading, const yaml_node_t *node)
         report(reading, &where->start_mark, fault);
         return OK;
     }
-    return add(reading, &key, (unsigned)node->start_mark.line + 1);
+    return add(reading, &key, line_of(reading, &node->start_mark));
 }
 
 /* --- the file -----------------------------------------------------------------------------------
@@ -382,8 +420,8 @@ static enum err read_entry(struct reading *reading, const yaml_node_t *node)
 
 static enum err refuse_shape(struct reading *reading, const yaml_node_t *where)
 {
-    faults_add(reading->faults, reading->file, where ? (unsigned)where->start_mark.line + 1 : 0,
-               NULL, "must be one member \"keys\", which is a list of entries");
+    faults_add(reading->faults, reading->file, line_of(reading, &where->start_mark), NULL,
+               "must be one member \"keys\", which is a list of entries");
     return ERR_SYNTAX;
 }
 
@@ -430,6 +468,15 @@ static enum err read_document(struct reading *reading)
     return OK;
 }
 
+/* Where the library gave up. Of bytes that are no characters, or none that YAML allows, it tells
+ * how many stand before them, and no line. */
+static unsigned line_of_problem(const yaml_parser_t *parser, const struct reading *reading)
+{
+    if (parser->error == YAML_READER_ERROR && parser->problem_offset < reading->text.len)
+        return lines_in(slice_to(reading->text, parser->problem_offset + 1));
+    return line_of(reading, &parser->problem_mark);
+}
+
 /* The next document; an empty one when there is none. */
 static enum err load(yaml_parser_t *parser, struct reading *reading, yaml_document_t *document)
 {
@@ -438,8 +485,7 @@ static enum err load(yaml_parser_t *parser, struct reading *reading, yaml_docume
     if (parser->error == YAML_MEMORY_ERROR)
         return ERR_MEMORY;
     /* Not the library's whole sentence: it may quote what stands there. */
-    faults_add(reading->faults, reading->file, (unsigned)parser->problem_mark.line + 1, NULL,
-               "not YAML");
+    faults_add(reading->faults, reading->file, line_of_problem(parser, reading), NULL, "not YAML");
     return ERR_SYNTAX;
 }
 
@@ -457,7 +503,8 @@ static enum err expect_end(yaml_parser_t *parser, struct reading *reading)
 enum err keys_file_parse(struct slice text, const char *file, struct faults *faults,
                          struct keys_file **table)
 {
-    struct reading reading = {.file = file, .faults = faults};
+    struct reading reading = {.text = text, .file = file, .faults = faults};
+    reading.lines = lines_in(text);
     yaml_parser_t parser;
     if (text.len > KEYS_FILE_BYTES_MAX)
         return ERR_LIMIT;

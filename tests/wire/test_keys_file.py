@@ -124,7 +124,7 @@ class KeysFile(KeysCase):
     def test_what_is_no_such_file_changes_nothing(self):
         self.assertEqual(self.status(TEAM), 200)
         self.gateway.write("keys: [\n", "what it said before stays in use")
-        self.assertIn("api_keys.yaml:2: not YAML", self.gateway.heard())
+        self.assertIn("api_keys.yaml:1: not YAML", self.gateway.heard())
         self.assertEqual(self.status(TEAM), 200)
         before = self.gateway.heard().count("what it said before stays in use")
         self.gateway.file.unlink()

@@ -220,6 +220,7 @@ static void what_is_not_this_file_is_refused_as_a_whole(void **state)
         {"keys: []\nkeys: []\n",           1},
         {"keys:\n" GOOD "more: 1\n",       1},
         {"---\nkeys: []\n---\nkeys: []\n", 4},
+        {"---\nkeys: []\n---\n\n",         4},
         {"keys: *nobody",                  1},
         {"keys: \xff\xfe",                 1},
     };
@@ -228,10 +229,27 @@ static void what_is_not_this_file_is_refused_as_a_whole(void **state)
         assert_int_equal(parse(&f, slice_of(rows[i].text)), ERR_SYNTAX);
         assert_null(f.table);
         assert_int_equal(f.faults.errors, 1);
-        assert_in_range(f.faults.list[0].line, rows[i].line, rows[i].line + 1);
+        if (f.faults.list[0].line != rows[i].line)
+            fail_msg("%s: line %u", rows[i].text, f.faults.list[0].line);
     }
     AUTO(fixture) f = {0};
     assert_int_equal(parse(&f, SLICE("keys: [\0]")), ERR_SYNTAX);
+}
+
+/* One byte that is no text makes the whole file unreadable; so its line is wanted. */
+static void a_byte_that_is_no_text_is_found_by_its_line(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"# d\xf6rte\n", "# \x01\n", "# \xef\xbf\xbf\n",
+                                       "  - {key_id: \xc3}\n"};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO(fixture) f = {0};
+        char text[256];
+        int len = snprintf(text, sizeof text, "keys:\n" GOOD "%s# the end\n", rows[i]);
+        assert_int_equal(parse(&f, slice_make(text, (size_t)len)), ERR_SYNTAX);
+        assert_int_equal(f.faults.count, 1);
+        assert_int_equal(f.faults.list[0].line, 3);
+    }
 }
 
 static void aliases_are_entries_like_others(void **state)
@@ -283,6 +301,7 @@ int main(void)
         cmocka_unit_test(two_entries_share_no_public_id),
         cmocka_unit_test(an_empty_file_has_no_keys),
         cmocka_unit_test(what_is_not_this_file_is_refused_as_a_whole),
+        cmocka_unit_test(a_byte_that_is_no_text_is_found_by_its_line),
         cmocka_unit_test(aliases_are_entries_like_others),
         cmocka_unit_test(its_size_has_bounds),
     };
