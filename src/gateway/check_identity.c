@@ -10,32 +10,11 @@
 #include "gateway/verification.h"
 #include "guard/login_rate.h"
 #include "identity/access_token.h"
+#include "identity/authorization.h"
 
 /* What auth_enabled = false lets anybody do, and what callers may do who have no rights of their
  * own written down anywhere: the shared key's. */
 enum { PLAIN_USE = READ_MODELS | RUN_INFERENCE | USE_STREAMING };
-
-/* What a request presents. */
-struct presented {
-    struct slice text;
-    bool basic; /* a name and a password, as Basic has them; else a key or a token */
-};
-
-/* The credential of an Authorization field. ERR_UNSUPPORTED for a scheme that is not taken. */
-static enum err read_authorization(const struct settings *settings, struct slice field,
-                                   struct presented *presented)
-{
-    struct slice text = field, scheme = slice_cut(&text, ' ');
-    bool bearer = slice_equal_nocase(scheme, SLICE("Bearer"));
-    presented->basic =
-        settings->security.basic_enabled && slice_equal_nocase(scheme, SLICE("Basic"));
-    if (!(bearer || presented->basic) || scheme.len == field.len)
-        return ERR_UNSUPPORTED;
-    while (text.len && text.ptr[0] == ' ')
-        text = slice_from(text, 1);
-    presented->text = text;
-    return OK;
-}
 
 /* Collects what the request presents. Two different credentials are ambiguous: which of them a
  * server behind us, or a log reader, would believe is anybody's guess. */
@@ -48,7 +27,8 @@ static enum verdict find_credential(struct exchange *x, struct presented *presen
     unsigned count = 0;
     *any = head->authorization.ptr || head->x_api_key.ptr || head->api_key.ptr;
     if (head->authorization.ptr &&
-        read_authorization(exchange_settings(x), head->authorization, &found[count++]) != OK)
+        authorization_parse(head->authorization, exchange_settings(x)->security.basic_enabled,
+                            &found[count++]) != OK)
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     if (head->x_api_key.ptr)
         found[count++].text = head->x_api_key;
