@@ -26,6 +26,7 @@ enum { INPUT_BYTES_MAX = 16 * 1024, FIELD_BYTES_MAX = 32 * 1024, KEY_BYTES_MAX =
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static struct credentials *credentials;
+static struct keyring *keyring;        /* an empty one */
 static struct credential_files *files; /* a key with a public id, and one without */
 static const struct slice public_id = SLICE("AbCdEf123456");
 
@@ -40,6 +41,7 @@ static void make_files_once(void)
         return;
     hash_seed();
     credentials = credentials_create(NULL, NULL);
+    keyring = keyring_create(NULL, NULL);
     must(credentials && keys_file_parse(text, "keys", &faults, &keys) == OK);
     must(faults.count == 0 && keys_file_unnamed(keys) == 1);
     files = credential_files_create(NULL, keys);
@@ -221,11 +223,11 @@ static void check_key(struct slice text)
     bool ours = api_key_shaped(text);
     must(!ours || (text.len == KEY_LEN && slice_starts(text, SLICE("sp_"))));
     must(!ours || !token_shaped(text));
-    must(!claim_of_key(NULL, text, &claim));
+    must(!claim_of_key(NULL, keyring, text, &claim));
     bool may_be = text.len > 0 && text.len <= KEY_BYTES_MAX;
     if (ours)
         may_be = slice_equal(slice_make(text.ptr + 3, KEY_ID_LEN), public_id);
-    must(claim_of_key(files, text, &claim) == may_be);
+    must(claim_of_key(files, keyring, text, &claim) == may_be);
     if (!may_be)
         return;
     must(claim.by_key);
