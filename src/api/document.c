@@ -147,6 +147,7 @@ static enum err take_refusal(const json_t *response, struct document_refusal *re
     json_t *wait = json_object_get(response, "retry_after_s");
     snprintf(refusal->param, sizeof refusal->param, "%s", param ? param : "");
     refusal->retry_after_s = json_is_integer(wait) ? (uint64_t)json_integer_value(wait) : 0;
+    refusal->tried = (uint64_t)json_integer_value(json_object_get(response, "tried"));
     return refuse(refusal, code ? code : "internal", message ? message : "");
 }
 

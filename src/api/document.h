@@ -29,6 +29,7 @@ struct document_refusal {
     char message[512];
     char param[65]; /* empty: none */
     uint64_t retry_after_s;
+    uint64_t tried; /* a hash of the name that somebody failed to sign in under; 0: none */
 };
 
 /* Runs it. OK: `answer->body` is printed. ERR_DENIED: `refusal` says why not. ERR_MEMORY. */

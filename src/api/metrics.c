@@ -19,6 +19,7 @@ static void answer(struct exchange *x, const char *type,
                                  struct buffer *))
 {
     const struct shared *shared = x->worker->shared;
+    const struct settings *settings = exchange_settings(x);
     struct audit *audit = shared_audit(shared);
     struct denylist_counts denied = denylist_count(shared->denylist);
     struct metrics_gauges gauges = {
@@ -34,9 +35,14 @@ static void answer(struct exchange *x, const char *type,
         .bans = denied.banned,
         .bans_refused = denied.refused,
         .denylist_failing = denied.failing,
+        .abuse_tracked = abuse_tracked(shared->abuse, settings, x->worker->loop.now_us),
+        .threshold_errors = settings->abuse.threshold_errors,
+        .window_seconds = settings->abuse.window_seconds,
         .started_epoch_s = shared->started_epoch_s,
         .version = shared->version,
     };
+    for (unsigned i = 0; i < ABUSE_PATTERN_COUNT; i++)
+        gauges.abuse_flags[i] = abuse_flags(shared->abuse, i);
     AUTO(buffer) body = BUFFER_MAX(METRICS_BYTES_MAX);
     print(shared->recorder, &gauges, &body);
     if (body.failed) {

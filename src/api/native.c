@@ -82,6 +82,7 @@ static void refuse_as_told(struct exchange *x, const struct document_refusal *to
             refusal = refusals[i].refusal;
     const char *param = told->param[0] ? arena_copy(&x->arena, slice_of(told->param)).ptr : NULL;
     x->retry_after_s = told->retry_after_s;
+    x->tried_name = told->tried;
     if (refusal == REFUSE_INTERNAL) /* its sentence is about us, and for nobody outside */
         refuse(x, refusal);
     else

@@ -2,6 +2,7 @@
  * to tell a stranger nothing: whatever was wrong with a login is one answer, in about one time. */
 #include "api/verb_parts.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "guard/login_rate.h"
 #include "identity/access_token.h"
 
@@ -73,11 +74,14 @@ static const struct field login_fields[] = {
 };
 // clang-format on
 
-static json_t *refuse_login(const struct desk *desk, const struct caller *caller,
+static json_t *refuse_login(const struct desk *desk, const struct caller *caller, struct slice name,
                             const char *reason)
 {
     verb_note(desk, caller, AUDIT_LOGIN_FAILED, SLICE(""), 401, slice_of(reason));
-    return verb_refusal("unauthenticated", NULL, "The user name or the password is not right.");
+    json_t *refusal =
+        verb_refusal("unauthenticated", NULL, "The user name or the password is not right.");
+    json_object_set_new(refusal, "tried", json_integer((json_int_t)hash_bytes(name)));
+    return refusal;
 }
 
 static json_t *charge_login(const struct caller *caller, struct slice name)
@@ -101,7 +105,7 @@ static json_t *sign_in(const struct desk *desk, const struct caller *caller, con
     if (refusal)
         return refusal;
     if (account_name_fault(wishes.username))
-        return refuse_login(desk, caller, "no_such_name");
+        return refuse_login(desk, caller, wishes.username, "no_such_name");
     refusal = charge_login(caller, wishes.username);
     if (refusal)
         return refusal;
@@ -110,7 +114,7 @@ static json_t *sign_in(const struct desk *desk, const struct caller *caller, con
     enum err err = accounts_sign_in(desk->accounts, desk->store, wishes.username, wishes.password,
                                     now_epoch_s(), refresh_lifetime_s(caller), &refresh, &session);
     if (err == ERR_DENIED)
-        return refuse_login(desk, caller, "denied");
+        return refuse_login(desk, caller, wishes.username, "denied");
     if (err != OK)
         return verb_failure(err, "signing in");
     verb_note(desk, caller, AUDIT_LOGIN, slice_of(session->account->name), 200, SLICE(""));

@@ -118,6 +118,8 @@ static enum verdict by_claim(struct exchange *x, const struct claim *claim)
 {
     struct shared *shared = x->worker->shared;
     uint8_t digest[SHA256_BYTES];
+    if (!claim->by_key)
+        x->tried_name = hash_bytes(claim->name);
     enum err err = credentials_digest(shared->credentials, claim, digest);
     if (err)
         return refuse_for(x, err);

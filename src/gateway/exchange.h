@@ -92,6 +92,7 @@ struct exchange {
     struct slice path_rest;         /* behind a prefix route */
     const char *handler;            /* bounded label */
     struct verification_wait *wait; /* check_identity's; in the arena */
+    uint64_t tried_name;            /* a hash of the name that somebody signs in under; 0: none */
     struct principal principal;
     bool in_flight_counted, parallel_counted; /* in the caps, until the end */
 

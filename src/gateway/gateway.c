@@ -12,6 +12,7 @@
 #include "gateway/gate.h"
 #include "gateway/probe.h"
 #include "gateway/supervisor.h"
+#include "guard/abuse.h"
 
 enum {
     RATE_CELLS = 1 << 18, /* 4 MiB at first, for a quarter of a million callers at once */
@@ -232,7 +233,9 @@ static enum err make_shared(struct gateway *gateway, const struct gateway_parts 
     shared->caps = caps_create();
     gateway->self = gateway;
     shared->credentials = credentials_create(gateway_grace, &gateway->self);
-    if (!shared->rates || !shared->windows || !shared->caps || !shared->credentials)
+    shared->abuse = abuse_create();
+    if (!shared->rates || !shared->windows || !shared->caps || !shared->credentials ||
+        !shared->abuse)
         return ERR_MEMORY;
     return jobs_create(&shared->jobs);
 }
@@ -347,6 +350,7 @@ void gateway_destroy(struct gateway *gateway)
     rate_table_destroy(gateway->shared.rates);
     window_table_destroy(gateway->shared.windows);
     caps_destroy(gateway->shared.caps);
+    abuse_destroy(gateway->shared.abuse);
     free(gateway->kinds);
     free(gateway);
 }

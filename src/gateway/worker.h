@@ -42,6 +42,7 @@ struct shared {
     struct caps *caps;
     struct denylist *denylist; /* not owned */
     struct bans *bans;         /* the denylist's */
+    struct abuse *abuse;
     struct recorder *recorder;
     struct audit *audit; /* see shared_audit */
     struct jobs *jobs;

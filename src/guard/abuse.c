@@ -36,6 +36,7 @@ struct sight {
 };
 
 struct abuse {
+    _Atomic uint64_t flags[ABUSE_PATTERN_COUNT];
     pthread_mutex_t locks[STRIPES];
     struct count counts[SETS][PLACES];
     struct sight sights[SETS][PLACES];
@@ -70,6 +71,16 @@ void abuse_print_reason(const struct settings *settings, char *text, size_t size
     snprintf(text, size, "%llu errors in %llus",
              (unsigned long long)settings->abuse.threshold_errors,
              (unsigned long long)settings->abuse.window_seconds);
+}
+
+void abuse_count_flag(struct abuse *abuse, enum abuse_pattern pattern)
+{
+    atomic_fetch_add_explicit(&abuse->flags[pattern], 1, memory_order_relaxed);
+}
+
+uint64_t abuse_flags(struct abuse *abuse, enum abuse_pattern pattern)
+{
+    return atomic_load_explicit(&abuse->flags[pattern], memory_order_relaxed);
 }
 
 struct abuse *abuse_create(void)

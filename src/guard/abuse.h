@@ -33,6 +33,9 @@ bool abuse_seen(struct abuse *abuse, enum abuse_pattern pattern, uint64_t identi
 enum pattern_action abuse_action(const struct settings *settings, enum abuse_pattern pattern);
 void abuse_print_reason(const struct settings *settings, char *text, size_t size);
 
+/* For metrics; any thread. */
+void abuse_count_flag(struct abuse *abuse, enum abuse_pattern pattern);
+uint64_t abuse_flags(struct abuse *abuse, enum abuse_pattern pattern);
 /* How many identities have errors within the window; looks through the whole table. */
 size_t abuse_tracked(struct abuse *abuse, const struct settings *settings, uint64_t now_us);
 

@@ -45,6 +45,7 @@ struct credential {
     char name[ACCOUNT_NAME_MAX + 1];   /* of the account, the file's entry, or the key */
     uint64_t rate_hash;                /* its identity in the rate table */
     uint64_t ban_hash;                 /* of a key: key_ban_identity; else 0 */
+    _Atomic uint64_t last_client;      /* the address that it came from last, as a hash */
     struct account *account;           /* a reference; NULL: of no account */
     struct api_key *key;               /* the store's, with a reference; NULL: of none */
     unsigned passwords_set;            /* of the account, when it was verified */

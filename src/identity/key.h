@@ -46,6 +46,7 @@ struct api_key {
     uint64_t rate_hash; /* in the rate table: the key's identity under its own rate */
     uint64_t user_hash; /* the same of its owner, whose keys count together; else of the key */
     uint64_t ban_hash;  /* key_ban_identity of its id */
+    _Atomic uint64_t last_client; /* the address that it came from last, as a hash */
 };
 
 /* What the deny-list knows a key by: its public id, or the key_id of a file's. */

@@ -254,6 +254,18 @@ static void print_denylist_failing(const struct view *view)
     print_plain(view, view->gauges->denylist_failing);
 }
 
+static void print_flags(const struct view *view)
+{
+    for (unsigned i = 0; i < ABUSE_PATTERN_COUNT; i++)
+        buffer_printf(view->out, "%s{pattern=\"%s\"} %llu\n", view->name, abuse_pattern_name(i),
+                      (unsigned long long)view->gauges->abuse_flags[i]);
+}
+
+static void print_tracked(const struct view *view)
+{
+    print_plain(view, view->gauges->abuse_tracked);
+}
+
 static void print_started(const struct view *view)
 {
     print_plain(view, view->gauges->started_epoch_s);
@@ -303,6 +315,10 @@ static const struct metric {
      "Those that were not, since there are too many bans.", print_bans_refused},
     {"sallyport_denylist_failing", "gauge",
      "1 while the deny-list's file cannot be read or written; all bans stay.", print_denylist_failing},
+    {"sallyport_abuse_flags_total", "counter",
+     "Clients and keys that showed a pattern of abuse, by pattern.", print_flags},
+    {"sallyport_abuse_tracked", "gauge",
+     "Clients and keys with errors within the window.", print_tracked},
     {"process_start_time_seconds", "gauge",
      "When the process started, in seconds since 1970.", print_started},
     {"sallyport_build_info", "gauge",
@@ -371,6 +387,12 @@ void metrics_print_json(const struct recorder *recorder, const struct metrics_ga
     size_t count = collect_latencies(&view, &latencies_us);
     print_percentile(out, "latency_p50_ms", latencies_us, count, count / 2);
     print_percentile(out, "latency_p95_ms", latencies_us, count, count * 95 / 100);
-    buffer_text(out, "}");
+    buffer_printf(out,
+                  ",\"abuse_stats\":{\"denied_count\":%llu,\"tracked_entities\":%llu,"
+                  "\"threshold_errors\":%llu,\"window_seconds\":%llu}}",
+                  (unsigned long long)(gauges->denied[0] + gauges->denied[1] + gauges->denied[2]),
+                  (unsigned long long)gauges->abuse_tracked,
+                  (unsigned long long)gauges->threshold_errors,
+                  (unsigned long long)gauges->window_seconds);
     free(latencies_us);
 }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "guard/abuse.h"
 #include "proto/address.h"
 #include "proto/http2.h"
 #include "record/refusal.h"
@@ -81,6 +82,9 @@ struct metrics_gauges {
     uint64_t bans;         /* made without anybody's asking for it, ever */
     uint64_t bans_refused; /* not made, since there are too many */
     bool denylist_failing; /* its file could not be read or written the last time */
+    uint64_t abuse_flags[ABUSE_PATTERN_COUNT];
+    uint64_t abuse_tracked;                    /* identities with errors within the window */
+    uint64_t threshold_errors, window_seconds; /* what settings.abuse says */
 };
 /* All rings added up. Prometheus text 0.0.4, or document 004's JSON (requests_total, requests_2xx
  * ...). */
