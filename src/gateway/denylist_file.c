@@ -119,12 +119,18 @@ static enum err show(struct denylist *d)
     return err;
 }
 
-/* `bytes` are what the file says now. An error leaves all as it was. */
+/* `bytes` are what the file says now. An error leaves all as it was, and has the next look read the
+ * file again. */
 static enum err take(struct denylist *d, struct slice bytes, bool by_others)
 {
     AUTO(faults) faults = {0};
     struct deny_text made;
-    TRY(deny_text_read(&made, bytes, &d->text, both_clocks(), d->path, by_others ? &faults : NULL));
+    enum err err =
+        deny_text_read(&made, bytes, &d->text, both_clocks(), d->path, by_others ? &faults : NULL);
+    if (err) {
+        d->stamp = 0;
+        return err;
+    }
     tell_changes(d, &made, by_others);
     if (faults.count && d->ear.on_faults)
         d->ear.on_faults(d->ear.context, &faults);
