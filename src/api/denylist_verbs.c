@@ -12,7 +12,7 @@ static json_t *refuse_entry(struct slice text)
     return verb_refusal(
         "usage", "entry",
         "entry: \"%.64s\" is not an address, a range without bits behind its length "
-        "(10.0.0.0/8), or the public id of a key",
+        "(10.0.0.0/8), or key: and the id of a key",
         text.len ? text.ptr : "");
 }
 

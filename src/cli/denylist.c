@@ -44,7 +44,7 @@ enum { ADD = 1 << 1 };
 
 static const struct verb_subcommand subcommands[] = {
     {"list",   "denylist_list",   false, "list [flags]",         "Lists who is banned, in the order of the file.",               "entries", print_entries, NULL},
-    {"add",    "denylist_add",    true,  "add ENTRY [flags]",    "Bans an address, a range, or a key by its public id, at once.", "entry",   print_added,   name_entry},
+    {"add",    "denylist_add",    true,  "add ENTRY [flags]",    "Bans an address, a range, or a key (key:ID), at once.", "entry",   print_added,   name_entry},
     {"remove", "denylist_remove", true,  "remove ENTRY [flags]", "Lifts a ban, at once.",                                        "entry",   print_removed, name_entry},
 };
 
@@ -56,7 +56,7 @@ static const struct verb_flag flags[] = {
 
 static const struct verb_command command = {
     .name = "denylist",
-    .id_missing = "say whom: an address, a range, or the public id of a key",
+    .id_missing = "say whom: an address, a range, or key:ID",
     .flags = flags,
     .flag_count = COUNT_OF(flags),
     .subcommands = subcommands,

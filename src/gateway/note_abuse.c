@@ -11,27 +11,23 @@
 #include "gateway/gate.h"
 #include "guard/abuse.h"
 
-/* What the deny-list knows the caller by; "" for nobody in particular. */
-static void print_suspect(const struct exchange *x, bool key, struct buffer *out)
+/* ERR_SYNTAX: a key_id of the file's that has no form in the deny-list. */
+static enum err entry_of(const struct exchange *x, bool key, struct deny_entry *entry)
 {
+    const struct principal *who = &x->principal;
     if (key)
-        buffer_printf(out, "key:%s",
-                      x->principal.key ? x->principal.key->id : x->principal.credential->name);
-    else
-        address_print(out, &x->client);
+        return deny_entry_of_key(slice_of(who->key ? who->key->id : who->credential->name), entry);
+    *entry = deny_entry_of_client(&x->client);
+    return OK;
 }
 
 static void ban(const struct exchange *x, bool key, const char *reason)
 {
     const struct shared *shared = x->worker->shared;
-    char memory[DENY_KEY_MAX + 64];
-    struct buffer suspect = BUFFER_OVER(memory, sizeof memory);
     struct deny_entry entry;
-    print_suspect(x, key, &suspect);
-    if (suspect.failed || deny_entry_parse(buffer_slice(&suspect), &entry) != OK)
-        return; /* a key_id of the file's that has no form in the list */
+    if (entry_of(x, key, &entry) != OK)
+        return;
     snprintf(entry.reason, sizeof entry.reason, "%s", reason);
-    entry.at_epoch_s = clock_wall_us() / SECOND_US;
     entry.seconds = exchange_settings(x)->abuse.ban_seconds;
     (void)denylist_ban(shared->denylist, &entry, x->worker->loop.now_us); /* it counts failures */
 }

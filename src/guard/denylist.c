@@ -24,20 +24,6 @@ const char *deny_kind_name(enum deny_kind kind)
 /* --- entries ------------------------------------------------------------------------------------
  */
 
-/* What was meant as an address and is none must not pass for the id of a key: so a key whose id
- * looks like this is written "key:ID". */
-static bool meant_as_address(struct slice text)
-{
-    bool letters = false;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i], lower = c | 0x20;
-        if (c == ':' || c == '/')
-            return true;
-        letters |= (lower >= 'a' && lower <= 'z') || c >= 0x80;
-    }
-    return !letters && slice_find(text, '.') < text.len;
-}
-
 static bool printable(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -74,7 +60,7 @@ enum err deny_entry_parse(struct slice text, struct deny_entry *entry)
     *entry = (struct deny_entry){0};
     if (slice_starts(text, key_prefix))
         return deny_entry_of_key(slice_from(text, key_prefix.len), entry);
-    return meant_as_address(text) ? read_range(text, entry) : deny_entry_of_key(text, entry);
+    return read_range(text, entry);
 }
 
 struct deny_entry deny_entry_of_client(const struct address *address)
@@ -88,8 +74,7 @@ struct deny_entry deny_entry_of_client(const struct address *address)
 void deny_entry_print(struct buffer *out, const struct deny_entry *entry)
 {
     if (entry->kind == DENY_KEY) {
-        if (meant_as_address(slice_of(entry->key)))
-            buffer_append(out, key_prefix);
+        buffer_append(out, key_prefix);
         buffer_text(out, entry->key);
         return;
     }

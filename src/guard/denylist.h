@@ -2,7 +2,8 @@
  *
  * A line is document 004's: `ENTRY  # Blocked: REASON at 2025-11-03 10:30:00 for 900s`, the time in
  * UTC. Without `for` it holds until somebody removes it; of the comment nothing is needed. ENTRY is
- * an address (IPv6: its /64), a range, or the public id of a key. */
+ * an address (IPv6: its /64), a range, or `key:` with the public id of a key behind it, or the
+ * key_id of one of a file. */
 #ifndef GUARD_DENYLIST_H
 #define GUARD_DENYLIST_H
 

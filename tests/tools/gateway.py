@@ -24,10 +24,12 @@ STOP_S = 40.0
 
 LISTENING = re.compile(r"listening on (\S+):(\d+)")
 
-# What every test gateway is given unless it says otherwise: no limits in the way.
+# What every test gateway is given unless it says otherwise: no limits in the way, and nobody is banned for what
+# the tests do wrong.
 DEFAULTS = {
     "server": {"listen": ["127.0.0.1:0"], "workers": int(os.environ.get("SALLYPORT_WORKERS", "2"))},
     "limits": {"ip": "100000/second", "ip_burst": 100000, "key": "100000/second", "key_burst": 100000},
+    "abuse": {"threshold_errors": 0, "login_spray": "flag"},
     "security": {"jwt_secret": secrets.token_hex(32)},
     "store": {"url": "sqlite:store.db"},
     "log": {"access": "access.log", "app": "app.log", "audit": "audit.log"},

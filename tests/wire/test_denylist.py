@@ -235,15 +235,15 @@ class Doors(DenyCase, Http2Case):
         stream = client.start("POST", "/v1/chat/completions", body={"model": model, "stream": True, "messages": []},
                               key=key["key"])
         client.read_until(b"one", stream)
-        self.denylist("add", key["id"], "--reason", "invalid_image", "--seconds", "900")
+        self.denylist("add", "key:" + key["id"], "--reason", "invalid_image", "--seconds", "900")
         self.assertTrue(client.wait(lambda: stream.over))
         self.assertIsNotNone(stream.reset)
         refused = self.chat(key["key"])
         self.assert_refused(refused, 403, "PERMISSION_DENIED")
         self.assertEqual(self.gateway.logged(refused)["decision"], "banned_key")
         self.assertEqual(self.chat().status, 200)
-        self.assertEqual(self.entries()[key["id"]]["kind"], "key")
-        self.denylist("remove", key["id"])
+        self.assertEqual(self.entries()["key:" + key["id"]]["kind"], "key")
+        self.denylist("remove", "key:" + key["id"])
         self.assertEqual(self.chat(key["key"]).status, 200)
 
 
@@ -421,14 +421,14 @@ class Lists(DenyCase, SigningCase):
         self.write("")
         wait_until(lambda: not self.entries(), "an empty list")
         address = self.fresh()
-        for entry in (address, "198.51.0.0/16", "AbCdEf123456"):
+        for entry in (address, "198.51.0.0/16", "key:AbCdEf123456"):
             self.denylist("add", entry)
         self.denylist("remove", "198.51.0.0/16")
         body = bytes(self.call("GET", "/metrics/prometheus", self.admin()).body).decode()
         for kind, count in (("address", 1), ("range", 0), ("key", 1)):
             self.assertIn(f'sallyport_denylist_entries{{kind="{kind}"}} {count}\n', body)
         self.denylist("remove", address)
-        self.denylist("remove", "AbCdEf123456")
+        self.denylist("remove", "key:AbCdEf123456")
 
 
 class Restarts(DenyCase, WireCase):

@@ -261,7 +261,8 @@ static void metrics_add_up_all_rings(void **state)
     assert_string_equal(buffer_text_of(&json),
                         "{\"requests_total\":6,\"requests_2xx\":4,\"requests_3xx\":0,"
                         "\"requests_4xx\":2,\"requests_5xx\":0,\"latency_p50_ms\":12.35,"
-                        "\"latency_p95_ms\":12.35}");
+                        "\"latency_p95_ms\":12.35,\"abuse_stats\":{\"denied_count\":0,"
+                        "\"tracked_entities\":0,\"threshold_errors\":0,\"window_seconds\":0}}");
     recorder_destroy(recorder);
 }
 
