@@ -22,6 +22,7 @@ static void answer(struct exchange *x, const char *type,
     const struct settings *settings = exchange_settings(x);
     struct audit *audit = shared_audit(shared);
     struct denylist_counts denied = denylist_count(shared->denylist);
+    const struct rate_table_facts rates = rate_table_facts(shared->rates);
     struct metrics_gauges gauges = {
         .connections = atomic_load_explicit(&shared->connections, memory_order_relaxed),
         .exchanges = atomic_load_explicit(&shared->exchanges, memory_order_relaxed),
@@ -38,6 +39,8 @@ static void answer(struct exchange *x, const char *type,
         .abuse_tracked = abuse_tracked(shared->abuse, settings, x->worker->loop.now_us),
         .threshold_errors = settings->abuse.threshold_errors,
         .window_seconds = settings->abuse.window_seconds,
+        .rate_cells = rates.open_cells,
+        .rate_evictions = rates.evictions,
         .started_epoch_s = shared->started_epoch_s,
         .version = shared->version,
     };

@@ -14,20 +14,18 @@ struct place {
 };
 
 struct stripe {
-    _Alignas(64) char taken; /* a spin lock */
+    char taken; /* a spin lock */
+    char apart[63];
 };
 
 struct caps {
     struct stripe stripes[STRIPES];
-    _Alignas(64) struct place places[SETS][WAYS];
+    struct place places[SETS][WAYS];
 };
 
 struct caps *caps_create(void)
 {
-    struct caps *caps = aligned_alloc(_Alignof(struct caps), sizeof *caps);
-    if (caps)
-        memset(caps, 0, sizeof *caps);
-    return caps;
+    return calloc(1, sizeof(struct caps));
 }
 
 void caps_destroy(struct caps *caps)

@@ -264,6 +264,14 @@ static void print_flags(const struct view *view)
 static void print_tracked(const struct view *view)
 {
     print_plain(view, view->gauges->abuse_tracked);
+static void print_rate_cells(const struct view *view)
+{
+    print_plain(view, view->gauges->rate_cells);
+}
+
+static void print_rate_evictions(const struct view *view)
+{
+    print_plain(view, view->gauges->rate_evictions);
 }
 
 static void print_started(const struct view *view)
@@ -319,6 +327,10 @@ static const struct metric {
      "Clients and keys that showed a pattern of abuse, by pattern.", print_flags},
     {"sallyport_abuse_tracked", "gauge",
      "Clients and keys with errors within the window.", print_tracked},
+    {"sallyport_rate_cells", "gauge",
+     "Limits that the table has room for, as large as it has grown.", print_rate_cells},
+    {"sallyport_rate_evictions_total", "counter",
+     "Limits in use that were forgotten for want of room.", print_rate_evictions},
     {"process_start_time_seconds", "gauge",
      "When the process started, in seconds since 1970.", print_started},
     {"sallyport_build_info", "gauge",

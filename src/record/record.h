@@ -85,6 +85,7 @@ struct metrics_gauges {
     uint64_t abuse_flags[ABUSE_PATTERN_COUNT];
     uint64_t abuse_tracked;                    /* identities with errors within the window */
     uint64_t threshold_errors, window_seconds; /* what settings.abuse says */
+    uint64_t rate_cells, rate_evictions;
 };
 /* All rings added up. Prometheus text 0.0.4, or document 004's JSON (requests_total, requests_2xx
  * ...). */
