@@ -5,11 +5,11 @@
  *   attack                                        prints the table: name, tab, title
  *   attack NAME PORT BODY_FILE KEYS_FILE WRONG_KEYS_FILE
  *
- * It comes from 127.0.0.2 and following, the good client from 127.0.0.1: they share no limit. When the attack is
- * under way it prints "ready"; when standard input ends it lets go of everything and prints one
- * line of JSON: how much of the attack there was, and which answers it got. An attack that gets
- * other answers than its row expects is not the attack that it is called; that is for the caller to
- * judge.
+ * It comes from 127.0.0.2 and following, the good client from 127.0.0.1: they share no limit. When
+ * the attack is under way it prints "ready"; when standard input ends it lets go of everything and
+ * prints one line of JSON: how much of the attack there was, and which answers it got. An attack
+ * that gets other answers than its row expects is not the attack that it is called; that is for the
+ * caller to judge.
  *
  * The hard problem is not to measure the attacker: it must not take the processor from the good
  * client beside it. So payloads are made before, an overdue beginning is left out and not made up

@@ -264,6 +264,8 @@ static void print_flags(const struct view *view)
 static void print_tracked(const struct view *view)
 {
     print_plain(view, view->gauges->abuse_tracked);
+}
+
 static void print_rate_cells(const struct view *view)
 {
     print_plain(view, view->gauges->rate_cells);

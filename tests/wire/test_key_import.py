@@ -102,7 +102,7 @@ class Import(ImportCase):
         self.assertEqual(self.status(gateway, TEAM), 401)
         self.assertNotIn("key_create", (gateway.folder / "audit.log").read_text())
 
-    @rows({"no YAML": ("keys: [\n", "keys.yaml:2: not YAML"), "another shape": ("- a\n", "must be one member"),
+    @rows({"no YAML": ("keys: [\n", "keys.yaml:1: not YAML"), "another shape": ("- a\n", "must be one member"),
            "not UTF-8": (b"keys:\n  - \xff\n", "no text in UTF-8"), "a NUL": (b"keys:\0\n", "no text in UTF-8"),
            "too large": ("#" * (1024 * 1024 + 1), "keys.yaml")})
     def what_is_no_such_file(self, text, sentence):
