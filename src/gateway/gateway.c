@@ -15,7 +15,7 @@
 #include "guard/abuse.h"
 
 enum {
-    RATE_CELLS = 1 << 18, /* 4 MiB at first, for a quarter of a million callers at once */
+    RATE_CELLS = 1 << 16, /* 1 MiB at first, for some ten thousand callers at once */
     WINDOW_IDENTITIES = 1 << 18,
     DRAIN_LOOK_US = 20 * 1000,
     /* Connections take requests that were on their way for a second of a drain. */

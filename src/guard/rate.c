@@ -19,16 +19,17 @@
 
 #include "guard/spin.h"
 
-enum { TICK_BITS = 14, SET_CELLS = 4, STRIPES = 64, TIERS_MAX = 6 };
+enum { TICK_BITS = 14, SET_CELLS = 4, STRIPES = 64, TIERS_MAX = 7 };
 
-/* How large each tier is, in first ones: 4 MiB grow to 196, room for ten million. */
-static const unsigned tier_sizes[TIERS_MAX] = {1, 4, 8, 16, 16, 4};
+/* How large each tier is, in first ones: 1 MiB grows to 197, room for ten million. */
+static const unsigned tier_sizes[TIERS_MAX] = {1, 4, 16, 32, 64, 64, 16};
 
 /* Where an identity's set is differs from tier to tier, so that those who crowd one set do not
  * crowd the next one too. */
 static const uint64_t tier_factors[TIERS_MAX] = {
     UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xbf58476d1ce4e5b9), UINT64_C(0x94d049bb133111eb),
     UINT64_C(0xd6e8feb86659fd93), UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db),
+    UINT64_C(0x8ebc6af09c88c6e3),
 };
 
 /* The second tier is opened when so much of the first one was ever used: a set that is full of
