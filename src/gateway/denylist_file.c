@@ -19,6 +19,8 @@
 
 enum {
     QUEUE_MAX = 1024, /* bans between two looks */
+    /* With what is queued behind it the file never has more than can be read back. */
+    TEXT_MAX = DENYLIST_ENTRIES_MAX - QUEUE_MAX,
     SETTLE_US = 100 * 1000,
     SETTLE_TRIES = 10,
 };
@@ -212,7 +214,8 @@ static enum err settle(struct denylist *d)
 }
 
 /* The lines go behind those that are there, whatever became of them: when the file was not as we
- * know it, its stamp still says so, and the next look reads all of it. */
+ * know it, its stamp still says so, and the next look reads all of it. Its length alone would not
+ * tell: an edit may leave that as it was. */
 static enum err append(struct denylist *d, struct slice lines)
 {
     bool open_end = d->text.len && d->text.bytes[d->text.len - 1] != '\n';
@@ -222,11 +225,11 @@ static enum err append(struct denylist *d, struct slice lines)
         buffer_byte(&all, '\n');
     buffer_append(&all, lines);
     TRY(all.failed);
-    bool as_known = false;
+    bool as_known = false, unchanged = file_stamp(0, d->path) == d->stamp;
     enum err err = deny_disk_append(d->path, lines, all.len, &as_known);
     if (err == ERR_NOT_FOUND) /* a new file must not have this ban alone */
         err = replace(d, buffer_slice(&all), file_stamp(0, d->path));
-    else if (err == OK && as_known)
+    else if (err == OK && as_known && unchanged)
         know_stamp(d);
     TRY(err);
     return take(d, buffer_slice(&all), false);
@@ -322,6 +325,14 @@ void denylist_look(struct denylist *d, bool at_once)
 /* --- asked for ----------------------------------------------------------------------------------
  */
 
+static uint64_t entries_of_all_kinds(const struct denylist *d)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < DENY_KIND_COUNT; i++)
+        count += atomic_load_explicit(&d->entries[i], memory_order_relaxed);
+    return count;
+}
+
 bool denylist_ban(struct denylist *d, const struct deny_entry *entry, uint64_t now_us)
 {
     struct queued one = {.entry = *entry};
@@ -329,8 +340,7 @@ bool denylist_ban(struct denylist *d, const struct deny_entry *entry, uint64_t n
     one.ban =
         deny_entry_ban(entry, entry->seconds ? now_us + entry->seconds * SECOND_US : BAN_FOREVER);
     pthread_mutex_lock(&d->queue_lock);
-    bool room = d->queued < QUEUE_MAX && denylist_count(d).entries[entry->kind] + d->queued <
-                                             DENYLIST_ENTRIES_MAX - QUEUE_MAX;
+    bool room = d->queued < QUEUE_MAX && entries_of_all_kinds(d) + d->queued < TEXT_MAX;
     if (room)
         d->queue[d->queued++] = one;
     pthread_mutex_unlock(&d->queue_lock);
@@ -347,7 +357,7 @@ enum err denylist_add(struct denylist *d, struct deny_entry *entry)
     pthread_mutex_lock(&d->lock);
     entry->at_epoch_s = clock_wall_us() / SECOND_US;
     deny_line_print(&line, entry);
-    enum err err = d->text.count < DENYLIST_ENTRIES_MAX ? line.failed : ERR_LIMIT;
+    enum err err = d->text.count < TEXT_MAX ? line.failed : ERR_LIMIT;
     if (err == OK)
         err = append(d, buffer_slice(&line));
     int why = errno;

@@ -202,6 +202,45 @@ static void an_edit_is_believed_when_it_stands_still(void **state)
     assert_int_equal(place->changes[DENY_WRITTEN], 1);
 }
 
+/* Its length does not tell that the file was changed. */
+static void an_edit_of_the_same_length_is_not_lost_behind_a_ban(void **state)
+{
+    struct place *place = *state;
+    assert_true(ban(place, "203.0.113.1", 900));
+    denylist_look(place->denylist, false);
+    write_file(place, "198.51.100.1\n");
+    denylist_look(place->denylist, true);
+    assert_true(held(place, "198.51.100.1"));
+    write_file(place, "198.51.100.2\n");
+    assert_true(ban(place, "203.0.113.9", 900));
+    for (unsigned i = 0; i < 4; i++)
+        denylist_look(place->denylist, false);
+    assert_true(held(place, "198.51.100.2"));
+    assert_false(held(place, "198.51.100.1"));
+    assert_true(held(place, "203.0.113.9"));
+}
+
+/* A file that could not be read back would keep the gateway from starting. */
+static void all_kinds_share_the_room(void **state)
+{
+    struct place *place = *state;
+    assert_true(ban(place, "203.0.113.1", 900));
+    denylist_look(place->denylist, false);
+    FILE *file = fopen(place->path, "w");
+    assert_non_null(file);
+    for (unsigned i = 0; i < DENYLIST_ENTRIES_MAX; i++)
+        fprintf(file, "key:k%u\n", i);
+    fclose(file);
+    denylist_look(place->denylist, true);
+    assert_int_equal(denylist_count(place->denylist).entries[DENY_KEY], DENYLIST_ENTRIES_MAX);
+    assert_false(ban(place, "203.0.113.9", 900));
+    struct deny_entry entry = client("203.0.113.9", 900);
+    assert_int_equal(denylist_add(place->denylist, &entry), ERR_LIMIT);
+    denylist_look(place->denylist, false);
+    denylist_close(place->denylist);
+    open_list(place);
+}
+
 static void what_is_over_is_removed(void **state)
 {
     struct place *place = *state;
@@ -241,6 +280,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_edit_is_believed_when_it_stands_still, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(an_edit_of_the_same_length_is_not_lost_behind_a_ban, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(all_kinds_share_the_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_over_is_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(removal_reads_what_others_wrote_first, set_up, tear_down),
     };
