@@ -119,9 +119,14 @@ static uint64_t part_us(const struct settings *settings)
 }
 
 /* Empties the parts between the newest count and now. Loops have clocks of their own: one that is
- * late counts for the newest part. */
+ * late counts for the newest part; one that is as late as a window is none, then the parts were
+ * shorter before the configuration was read again. */
 static void count_move(struct count *count, uint64_t part)
 {
+    if (count->part >= part + PARTS) {
+        memset(count->counts, 0, sizeof count->counts);
+        count->part = part;
+    }
     if (part <= count->part)
         return;
     if (part - count->part >= PARTS)
@@ -184,7 +189,8 @@ size_t abuse_tracked(struct abuse *abuse, const struct settings *settings, uint6
     for (size_t i = 0; i < SETS; i++) {
         pthread_mutex_lock(&abuse->locks[i % STRIPES]);
         for (unsigned n = 0; n < PLACES; n++)
-            tracked += abuse->counts[i][n].identity && part < abuse->counts[i][n].part + PARTS;
+            tracked += abuse->counts[i][n].identity && part < abuse->counts[i][n].part + PARTS &&
+                       abuse->counts[i][n].part < part + PARTS;
         set_unlock(abuse, i);
     }
     return tracked;

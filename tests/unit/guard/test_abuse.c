@@ -90,6 +90,20 @@ static void a_late_clock_counts_too(void **state)
     assert_true(err_at(*state, 7, 9));
 }
 
+/* Else what was counted before would never leave. */
+static void a_longer_window_after_a_reload_begins_anew(void **state)
+{
+    for (unsigned i = 0; i < 4; i++)
+        assert_false(err_at(*state, 7, 0));
+    settings.abuse.window_seconds = 3600;
+    assert_int_equal(abuse_tracked(*state, &settings, START_US), 0);
+    for (unsigned i = 1; i < 100; i++) /* four in any hour, for days */
+        assert_false(err_at(*state, 7, i * 1200));
+    settings.abuse.window_seconds = 30;
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(err_at(*state, 7, 120000), i == 4);
+}
+
 static void a_flood_of_strangers_does_not_push_out_who_errs_most(void **state)
 {
     for (unsigned i = 0; i < 4; i++)
@@ -168,6 +182,7 @@ int main(void)
         TEST(the_count_begins_anew_behind_a_ban),
         TEST(nobody_pays_for_others),
         TEST(a_threshold_of_none_bans_nobody),
+        TEST(a_longer_window_after_a_reload_begins_anew),
         TEST(a_late_clock_counts_too),
         TEST(a_flood_of_strangers_does_not_push_out_who_errs_most),
         TEST(the_tracked_are_those_of_the_window),
