@@ -60,7 +60,8 @@ bool client_is_bannable(const struct exchange *x)
     for (unsigned i = 0; i < protect->count; i++)
         if (cidr_contains(&protect->items[i], &x->client))
             return false;
-    bool forwards = x->head && proxies_passed(x->head) && !proxies_trust(settings, &x->peer);
+    bool passed_on = x->head ? proxies_passed(x->head) : x->passed_on;
+    bool forwards = passed_on && !proxies_trust(settings, &x->peer);
     if (forwards)
         warn_of_forwarder(x);
     return !forwards;

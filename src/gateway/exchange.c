@@ -156,6 +156,7 @@ struct exchange *exchange_create_faulty(struct worker *worker, const struct fron
     if (!x)
         return NULL;
     set_client(x, &x->peer); /* whom it spoke for stood in the head */
+    x->passed_on = proxies_passed_unread(first_bytes);
     /* The empty line that the head's reader passes over. */
     if (slice_starts(first_bytes, SLICE("\r\n")))
         first_bytes = slice_from(first_bytes, 2);

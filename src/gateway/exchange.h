@@ -119,6 +119,7 @@ struct exchange {
     unsigned status;
     bool head_only, streaming, body_forbidden;
     bool cut;          /* its caller was banned meanwhile */
+    bool passed_on;    /* a head that could not be read says that a proxy passed it on */
     bool length_given; /* the upstream's answer has a Content-Length: nothing may be added to it */
     uint64_t body_bytes_sent;
     struct events events; /* watches a stream's framing */

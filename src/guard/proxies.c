@@ -4,7 +4,8 @@
 
 enum { ENTRIES_MAX = 100 }; /* looked at, of all X-Forwarded-For lines together */
 
-static const struct slice forwarded_proto = SLICE("X-Forwarded-Proto");
+static const struct slice forwarded_proto = SLICE("X-Forwarded-Proto"),
+                          forwarded_for = SLICE("X-Forwarded-For");
 
 bool proxies_trust(const struct settings *settings, const struct address *peer)
 {
@@ -102,5 +103,15 @@ bool proxies_passed(const struct request_head *head)
         if (is_forwarded_for(&head->fields[i]) ||
             slice_equal_nocase(head->fields[i].name, forwarded_proto))
             return true;
+    return false;
+}
+
+bool proxies_passed_unread(struct slice head)
+{
+    while (head.len) {
+        struct slice line = slice_cut(&head, '\n');
+        if (slice_starts_nocase(line, forwarded_for) || slice_starts_nocase(line, forwarded_proto))
+            return true;
+    }
     return false;
 }

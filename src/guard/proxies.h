@@ -22,5 +22,7 @@ bool proxies_find_secure(const struct settings *settings, const struct request_h
 
 /* Does the request say that a proxy passed it on, whether that is believed or not? */
 bool proxies_passed(const struct request_head *head);
+/* The same of a head that could not be read, by its lines. */
+bool proxies_passed_unread(struct slice head);
 
 #endif

@@ -210,6 +210,12 @@ class Untrusted(WireCase):
         wait_until(said, "a warning")
         self.assertEqual(said(), 1)
 
+    def test_not_even_for_heads_that_cannot_be_read(self):
+        for _ in range(3 * THRESHOLD):
+            broken = request("GET", "/v1/models", [("X-Forwarded-For", "203.0.113.1"), ("Bad Name", "x")])
+            self.assertEqual(self.gateway.ask(broken).status, 400)
+        self.assertEqual(self.ask(key=self.made), 200)
+
     def test_who_does_not_is(self):
         for _ in range(THRESHOLD):
             self.assertEqual(self.ask(), 401)
