@@ -58,10 +58,13 @@ static void on_chore_time(struct timer *timer)
 static void leave_run(struct job *job)
 {
     struct gateway *gateway = CONTAINER_OF(job, struct gateway, leave_job);
+    /* Bans that are not in the file yet; while they can still be recorded. */
+    denylist_look(gateway->shared.denylist, false);
     atomic_store(&gateway->shared.left, true);
     gateway_grace(&gateway);
     jobs_settle(gateway->shared.jobs, LANE_HASH);
     jobs_settle(gateway->shared.jobs, LANE_STORE);
+    denylist_look(gateway->shared.denylist, false); /* those that were made since */
     gateway->leave(gateway->chore_context);
 }
 
