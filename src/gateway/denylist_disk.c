@@ -162,5 +162,7 @@ enum err deny_disk_replace(const char *path, struct slice bytes, uint64_t stamp)
     if (err == OK)
         sync_folder(target);
     errno = why;
-    return err == ERR_IO && folder_refuses(why) ? overwrite(target, bytes) : err;
+    if (err != ERR_IO || !folder_refuses(why))
+        return err;
+    return file_stamp(0, path) == stamp ? overwrite(target, bytes) : ERR_AGAIN;
 }
