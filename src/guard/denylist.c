@@ -189,7 +189,7 @@ enum err deny_line_parse(struct slice line, struct deny_entry *entry, const char
         *fault = "behind the entry only a comment may stand, after a #";
     else if (deny_entry_parse(slice_to(line, end), entry) != OK)
         *fault = "it does not begin with an address, a range without bits behind its length "
-                 "(10.0.0.0/8), or the id of a key";
+                 "(10.0.0.0/8), or key: and the id of a key";
     if (*fault)
         return ERR_SYNTAX;
     if (rest.len)
