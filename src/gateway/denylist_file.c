@@ -215,7 +215,8 @@ static enum err settle(struct denylist *d)
 
 /* The lines go behind those that are there, whatever became of them: when the file was not as we
  * know it, its stamp still says so, and the next look reads all of it. Its length alone would not
- * tell: an edit may leave that as it was. */
+ * tell: an edit may leave that as it was. What we wrote ourselves does not make the file restless:
+ * else no edit would be believed while bans go on coming. */
 static enum err append(struct denylist *d, struct slice lines)
 {
     bool open_end = d->text.len && d->text.bytes[d->text.len - 1] != '\n';
@@ -225,12 +226,15 @@ static enum err append(struct denylist *d, struct slice lines)
         buffer_byte(&all, '\n');
     buffer_append(&all, lines);
     TRY(all.failed);
-    bool as_known = false, unchanged = file_stamp(0, d->path) == d->stamp;
+    uint64_t before = file_stamp(0, d->path);
+    bool as_known = false;
     enum err err = deny_disk_append(d->path, lines, all.len, &as_known);
     if (err == ERR_NOT_FOUND) /* a new file must not have this ban alone */
         err = replace(d, buffer_slice(&all), file_stamp(0, d->path));
-    else if (err == OK && as_known && unchanged)
+    else if (err == OK && as_known && before == d->stamp)
         know_stamp(d);
+    else if (err == OK && before == d->seen_stamp)
+        d->seen_stamp = file_stamp(0, d->path);
     TRY(err);
     return take(d, buffer_slice(&all), false);
 }

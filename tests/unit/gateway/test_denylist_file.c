@@ -220,6 +220,25 @@ static void an_edit_of_the_same_length_is_not_lost_behind_a_ban(void **state)
     assert_true(held(place, "203.0.113.9"));
 }
 
+/* Else nobody could stop an attack by hand while it goes on. */
+static void an_edit_is_believed_while_bans_go_on_coming(void **state)
+{
+    struct place *place = *state;
+    char text[32];
+    assert_true(ban(place, "203.0.113.1", 900));
+    denylist_look(place->denylist, false);
+    write_file(place, "198.51.100.0/24\n");
+    for (unsigned i = 10; i < 14; i++) {
+        snprintf(text, sizeof text, "203.0.113.%u", i);
+        assert_true(ban(place, text, 900));
+        denylist_look(place->denylist, false);
+    }
+    assert_true(held(place, "198.51.100.2"));
+    assert_false(held(place, "203.0.113.1"));
+    assert_true(held(place, "203.0.113.13"));
+    assert_int_equal(lines(place), 5);
+}
+
 /* A file that could not be read back would keep the gateway from starting. */
 static void all_kinds_share_the_room(void **state)
 {
@@ -281,6 +300,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_edit_is_believed_when_it_stands_still, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_edit_of_the_same_length_is_not_lost_behind_a_ban, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_edit_is_believed_while_bans_go_on_coming, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(all_kinds_share_the_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_over_is_removed, set_up, tear_down),
