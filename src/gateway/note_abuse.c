@@ -63,11 +63,23 @@ static void see(struct exchange *x, enum abuse_pattern pattern, bool key, uint64
         ban(x, key, abuse_pattern_name(pattern));
 }
 
+/* An address answers for what comes from it without a name, and for the key that all share. It
+ * does not for the mistakes of somebody who signed in: colleagues sit behind it. Nor for a picture
+ * on somebody's page that points here, which comes without a credential. */
+static bool address_answers(struct exchange *x)
+{
+    if (x->principal.known && !x->principal.shared)
+        return false;
+    if (x->refusal == REFUSE_NO_CREDENTIAL && exchange_of_foreign_page(x))
+        return false;
+    return client_is_bannable(x);
+}
+
 static void note_error(struct exchange *x, bool key)
 {
     const struct settings *settings = exchange_settings(x);
     char reason[64];
-    if (!key && !client_is_bannable(x))
+    if (!key && !address_answers(x))
         return;
     if (!abuse_error(x->worker->shared->abuse, settings,
                      key ? x->principal.ban_hash : x->client_hash, x->worker->loop.now_us))

@@ -54,6 +54,7 @@ static const struct field_row table[] = {
     {"content-encoding",            FIELD_CONTENT_ENCODING,    UNIQUE},
     {"content-type",                FIELD_CONTENT_TYPE,        UNIQUE},
     {"retry-after",                 FIELD_RETRY_AFTER,         UNIQUE},
+    {"sec-fetch-site",              FIELD_SEC_FETCH_SITE,      UNIQUE},
     {"traceparent",                 FIELD_TRACEPARENT,         UNIQUE},
     {"user-agent",                  FIELD_USER_AGENT,          0},
     {"x-correlation-id",            FIELD_X_CORRELATION_ID,    UNIQUE | NOT_UPSTREAM | NOT_CLIENT},

@@ -69,7 +69,7 @@ struct request_head {
     bool expect_continue; /* HTTP/1.1 only; ignored on 1.0 */
     /* The unique fields the gate looks at; ptr is NULL when absent. */
     struct slice authorization, x_api_key, api_key, content_type, content_encoding, accept;
-    struct slice correlation_id, traceparent, origin;
+    struct slice correlation_id, traceparent, origin, sec_fetch_site;
     unsigned field_count;
     struct field fields[FIELDS_MAX]; /* last, so that a copy need only go as far as field_count */
 };

@@ -16,6 +16,7 @@ static const size_t kept_at[FIELD_COUNT] = {
     [FIELD_CONTENT_TYPE] = KEPT(content_type),
     [FIELD_ORIGIN] = KEPT(origin),
     [FIELD_TRACEPARENT] = KEPT(traceparent),
+    [FIELD_SEC_FETCH_SITE] = KEPT(sec_fetch_site),
     [FIELD_X_API_KEY] = KEPT(x_api_key),
     [FIELD_X_CORRELATION_ID] = KEPT(correlation_id),
 };
@@ -40,6 +41,7 @@ static void clear(struct request_head *head)
     head->authorization = head->x_api_key = head->api_key = none;
     head->content_type = head->content_encoding = head->accept = none;
     head->correlation_id = head->traceparent = head->origin = none;
+    head->sec_fetch_site = none;
 }
 
 static enum err read_method(struct head_reader *r, const char *stop, const char **at,

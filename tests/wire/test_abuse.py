@@ -8,7 +8,7 @@ from tools import upstream as answers
 from tools.case import WireCase, rows
 from tools.client import chat, chat_request, request
 from tools.gateway import Gateway
-from tools.signing import SigningCase
+from tools.signing import ADMIN_PASSWORD, SigningCase
 from tools.upstream import wait_until
 
 THRESHOLD = 3
@@ -111,6 +111,31 @@ class Errors(AbuseCase):
                 ("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")]).status, 400)
         self.assertEqual(self.from_(address, key=self.key).status, 200)
         self.assertNotIn(address, self.list)
+
+    def test_pictures_of_somebody_s_page_ban_nobody_who_looks_at_it(self):
+        address = self.new_address()
+        for _ in range(3 * THRESHOLD):
+            self.assertEqual(self.from_(address, fields=[("Sec-Fetch-Site", "cross-site")]).status, 401)
+        self.assertEqual(self.from_(address, key=self.key).status, 200)
+        self.err(address, fields=[("Sec-Fetch-Site", "cross-site")])  # with a credential it excuses nothing
+        self.assertEqual(self.from_(address, key=self.key).status, 403)
+
+    def test_a_form_of_somebody_s_page_signs_nobody_in(self):
+        address = self.new_address()
+        for _ in range(3 * THRESHOLD):
+            response = self.try_login(None, None, "/login", address, b"username=admin&password=guess",
+                                      [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://a.example")])
+            self.assert_refused(response, 403, "PERMISSION_DENIED")
+        self.assertEqual(self.try_login("admin", ADMIN_PASSWORD, address=address).status, 200)
+        allowed = self.try_login("admin", ADMIN_PASSWORD, address=address, fields=[
+            ("Sec-Fetch-Site", "cross-site"), ("Origin", "https://b.example")])
+        self.assertEqual(allowed.status, 200)
+
+    def test_the_mistakes_of_a_colleague_ban_nobody(self):
+        address, token = self.new_address(), self.admin()
+        for _ in range(3 * THRESHOLD):
+            self.assertEqual(self.from_(address, path="/api/v1/audit?limit=many", key=token).status, 400)
+        self.assertEqual(self.from_(address, key=token).status, 200)
 
     def test_a_model_server_that_fails_bans_nobody(self):
         address = self.new_address()
