@@ -19,6 +19,13 @@ COLUMNS = ["workload", "round", "gateway", "done", "cpu_us", "per_s", "p50_us", 
 
 
 @dataclasses.dataclass
+class Cost:
+    """Of the limits of one request."""
+    nanoseconds: float
+    instructions: float
+
+
+@dataclasses.dataclass
 class Result:
     rounds: int
     seconds: int
@@ -29,6 +36,7 @@ class Result:
     samples: list = dataclasses.field(default_factory=list)
     calls: dict = dataclasses.field(default_factory=dict)  # (workload, gateway): calls per unit
     scanner: dict = dataclasses.field(default_factory=dict)  # kind of text: bytes per second
+    decide: dict = dataclasses.field(default_factory=dict)  # setting: a Cost
     attacks: list = dataclasses.field(default_factory=list)  # an under_attack.Outcome each
 
     def by_round(self, workload, gateway, column):
@@ -106,6 +114,8 @@ GOALS = [
     Goal("idle TLS connection: memory", median_of("idle-tls", "each_bytes", 1024), 15, "KB"),
     Goal("wrong key: processor time beside a right one",
          median_of("wrong-key", "to_right", gateway="sallyport, no address limit"), 0.5, "x"),
+    Goal("all limits on: time per decision",
+         lambda r: r.decide["all on"].nanoseconds / 1000 if r.decide else None, 0.3, "us"),
     Goal("under attack: the good client's p99 beside its quiet one, at the worst attack",
          lambda r: max((one.ratio("p99") for one in r.attacks), default=None), 2, "x"),
     Goal("after an attack: memory beside before, at the worst", lambda r: max(
@@ -189,6 +199,12 @@ def wrong_key_table(result, workload):
     return rows
 
 
+def limits_table(result):
+    rows = ["| | nanoseconds per decision | instructions per decision |", "|---|---:|---:|"]
+    return rows + [f"| {setting} | {cost.nanoseconds:,.0f} | {cost.instructions:,.0f} |"
+                   for setting, cost in result.decide.items()]
+
+
 def attacks_table(result):
     """What the good client feels of each attack."""
     rows = ["| | attacks/s | gateway's CPU | p50 us quiet | attacked | p99 us quiet | attacked | ratio | past the "
@@ -247,6 +263,11 @@ def text(result):
     for workload in workloads.TABLE:
         if any(sample["workload"] == workload.name for sample in result.samples):
             lines += section(result, workload)
+    if result.decide:
+        lines += ["", "## Limits", "", "What is asked and charged for one request, of 1,000 callers in turn: with "
+                  "limits switched off, with the standard configuration, and with everything on: the limits per "
+                  "minute and hour, a route's, both caps on requests in flight, and 1,000 bans.", "",
+                  *limits_table(result)]
     if result.attacks:
         lines += ["", "## Under attack", "", f"The good client asks {under_attack.RATE} times a second. \"Past the "
                   "gateway\" is the same ratio for a client that asks the upstream directly at the same time: what "
