@@ -101,28 +101,39 @@ def haproxy(site, directory, port, tls):
     return [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", directory / "haproxy.cfg"]
 
 
-def sallyport_with(auth, ip, key, access_log):
+HIGH, NONE = "1000000/second", "0/minute"
+
+
+def sallyport_with(auth="true", ip=HIGH, key=HIGH, access_log=True, **others):
+    """`others`: what the template has beyond that, by its name there."""
     def start(site, directory, port, tls):
         shutil.copytree(site.directory / "store", directory / "store")
         config = directory / "sallyport.toml"
         config.write_text(filled("sallyport.toml.in", {
-            "PORT": port, "UPSTREAM": site.upstream, "DIR": directory, "AUTH": auth, "SECRET": site.signing_secret, "IP": ip, "KEY": key,
+            "PORT": port, "UPSTREAM": site.upstream, "DIR": directory, "AUTH": auth,
+            "SECRET": site.signing_secret, "IP": ip, "KEY": key,
             "ACCESS_LOG": directory / "access.log" if access_log else "", "TLS": "https://" if tls else "",
             "CERTIFICATE": f'tls_cert_path = "{site.certificate}"\ntls_key_path = "{site.certificate_key}"'
-                           if tls else ""}))
+                           if tls else "",
+            **{"PROXIES": "", "IP_BURST": 1000000, "IP_COUNTS": "all", "THRESHOLD": 5, "PROTECT": "private", **others}}))
         return [BINARY, "serve", "--config", config]
     return start
 
 
-HIGH, NONE = "1000000/second", "0/minute"
+# Behind a proxy that names the clients; their addresses pay only while nobody knows them.
+BEHIND_PROXY = sallyport_with(ip="10/day", IP_BURST=10, IP_COUNTS="unauthenticated", PROXIES='"127.0.0.0/8"',
+                              THRESHOLD=0)
 TABLE = {
     "relay": relay,
     "nginx": nginx_with("64k"),
     "nginx, large buffers": nginx_with("1m"),  # for each request in flight, if its body is as large
     "haproxy": haproxy,
-    "sallyport": sallyport_with("true", HIGH, HIGH, True),
+    "sallyport": sallyport_with(),
     "sallyport, policy off": sallyport_with("false", NONE, NONE, False),
-    "sallyport, no address limit": sallyport_with("true", NONE, HIGH, True),
+    "sallyport, no address limit": sallyport_with(ip=NONE),
+    "sallyport, nobody known": BEHIND_PROXY,
+    "sallyport, 1,000,000 known": BEHIND_PROXY,
+    "sallyport, banning": sallyport_with(THRESHOLD=1, PROTECT="10.0.0.0/8"),  # loopback too
 }
 KEYLESS = {"relay", "sallyport, policy off"}
 

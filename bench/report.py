@@ -99,6 +99,8 @@ class Goal:
 
 GOALS = [
     Goal("small chat: processor time beside nginx", cpu_ratio("chat"), 0.85, "x"),
+    Goal("small chat: processor time with 1,000,000 known addresses beside none",
+         lambda r: r.ratio("known", "cpu_us", workloads.CROWDED, workloads.UNCROWDED), 1.05, "x"),
     Goal("small chat: system calls", lambda r: r.calls.get(("chat", OURS)), 5, "calls"),
     Goal("1 MB body: processor time beside nginx", cpu_ratio("body"), 1.0, "x"),
     Goal("new connection: processor time beside nginx", cpu_ratio("connect"), 1.05, "x"),

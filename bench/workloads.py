@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import typing
+import urllib.request
 
 from machine import BENCH, LOAD_CORE, Failed, cpu_ns, on_core, rss_bytes
 
@@ -17,6 +18,7 @@ STREAMS_EACH = 4  # at once on a connection of HTTP/2
 READY_EVENTS = 2  # of each stream that have come when bench/load.c says that it is ready
 SECURE = ("nginx", "haproxy", "sallyport")
 ALL = ("relay", "nginx", "haproxy", "sallyport", "sallyport, policy off")
+UNCROWDED, CROWDED, CROWD = "sallyport, nobody known", "sallyport, 1,000,000 known", 1_000_000
 UNIT_US = {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}
 
 
@@ -54,7 +56,8 @@ def wrk(gateway, workload, seconds, keys=None, expected=200, connections=None):
     site = gateway.site
     environment = {**os.environ, "BENCH_KEYS": str(keys or gateway.keys()),
                    "BENCH_BODY": str(site.directory / f"body-{workload.body}"),
-                   "BENCH_REQUESTS": str(workload.requests), **({"BENCH_CLOSE": "1"} if workload.close else {})}
+                   "BENCH_REQUESTS": str(workload.requests), **({"BENCH_CLOSE": "1"} if workload.close else {}),
+                   **({"BENCH_FORWARDED": "1"} if workload.forwarded else {})}
     done = subprocess.run(on_core(LOAD_CORE, "wrk", "-t1", f"-c{connections or workload.connections}", f"-d{seconds}s",
                                   "--latency", "-s", BENCH / "post.lua", gateway.url),
                           env=environment, capture_output=True, text=True, check=False)
@@ -198,6 +201,25 @@ def wrong_keys(gateway, workload, seconds):
     return {**figures, "right_cpu_us": right["cpu_us"], "to_right": figures["cpu_us"] / right["cpu_us"]}
 
 
+def metric(gateway, name):
+    with urllib.request.urlopen(f"{gateway.url}/metrics/prometheus", timeout=10) as answer:
+        return float(re.search(rf"^{name} (\S+)", answer.read().decode(), re.MULTILINE).group(1))
+
+
+def make_known(gateway):
+    """Lets a gateway that is to know a crowd meet it, and sees to it that it knows nearly all of it:
+    while the table grows some lose their place."""
+    if gateway.name != CROWDED:
+        return
+    done = subprocess.run(on_core(LOAD_CORE, gateway.site.directory / "crowd", gateway.port, CROWD),
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"{gateway.name}: {done.stderr}")
+    cells, lost = (metric(gateway, name) for name in ("sallyport_rate_cells", "sallyport_rate_evictions_total"))
+    if cells < CROWD or lost > CROWD / 20:
+        raise Failed(f"{gateway.name}: room for {cells:.0f} limits, {lost:.0f} forgotten")
+
+
 @dataclasses.dataclass
 class Workload:
     name: str
@@ -208,8 +230,10 @@ class Workload:
     number: int = 0  # per second, or the microseconds between events
     requests: int = 1000  # different ones that wrk sends
     close: bool = False
+    forwarded: bool = False  # each request names another client
     tls: bool = False
     gateways: tuple = ALL
+    prepare: typing.Callable = lambda gateway: None  # once, before the first round
     count_calls: bool = False
     fresh: bool = False  # a new process for each measurement: memory is rarely given back
     unit: str = "request"
@@ -217,6 +241,8 @@ class Workload:
 
 TABLE = [
     Workload("chat", "Small chat, kept-alive connections", closed_loop, count_calls=True),
+    Workload("known", "Small chat, when a million other addresses are known", closed_loop, forwarded=True,
+             prepare=make_known, gateways=(UNCROWDED, CROWDED)),
     Workload("body", "Chat of 1 MB", closed_loop, body="long", connections=8, requests=4, count_calls=True,
              gateways=("relay", "nginx", "nginx, large buffers", *ALL[2:])),
     Workload("connect", "A new connection for each request", closed_loop, close=True, count_calls=True),
