@@ -70,7 +70,7 @@ static int loop;
 static bool stopped;
 static uint64_t start_ns, next_begin_ns, next_step_ns;
 static unsigned next_step;
-static uint64_t begun, done, unanswered, held_back, sent_bytes;
+static uint64_t begun, done, unanswered, closed, held_back, sent_bytes;
 static uint64_t statuses[STATUS_MAX];
 static char read_buffer[STATUS_LINE_BYTES + READ_BYTES];
 
@@ -165,6 +165,12 @@ static bool connection_read(struct connection *c, size_t most)
     ssize_t n = recv(c->descriptor, read_buffer + STATUS_LINE_BYTES, most, 0);
     if (n < 0 && errno == EAGAIN)
         return false;
+    if (n <= 0 && attack->may_be_closed && c->answers == 0) {
+        closed++;
+        done++;
+        connection_close(c);
+        return false;
+    }
     if (n <= 0) {
         connection_end(c);
         return false;
@@ -352,10 +358,11 @@ static void report(void)
     uint64_t unexpected = 0;
     const char *between = "";
     double seconds = (double)(now_ns() - start_ns) / 1e9;
-    printf("{\"begun\":%llu,\"done\":%llu,\"unanswered\":%llu,\"held_back\":%llu,\"per_s\":%.1f,"
-           "\"bytes_per_s\":%.0f,\"statuses\":{",
+    printf("{\"begun\":%llu,\"done\":%llu,\"unanswered\":%llu,\"closed\":%llu,\"held_back\":%llu,"
+           "\"per_s\":%.1f,\"bytes_per_s\":%.0f,\"statuses\":{",
            (unsigned long long)begun, (unsigned long long)done, (unsigned long long)unanswered,
-           (unsigned long long)held_back, (double)begun / seconds, (double)sent_bytes / seconds);
+           (unsigned long long)closed, (unsigned long long)held_back, (double)begun / seconds,
+           (double)sent_bytes / seconds);
     for (unsigned status = 0; status < STATUS_MAX; status++) {
         if (!statuses[status])
             continue;

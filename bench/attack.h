@@ -3,6 +3,7 @@
 #ifndef BENCH_ATTACK_H
 #define BENCH_ATTACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What one connection of an attack does. */
@@ -24,6 +25,7 @@ struct attack {
     const char *statuses; /* the answers that are expected, "400 413"; NULL: none is */
     unsigned pause_ms;    /* between the bytes of a DRIP, the reads of READ_LESS */
     unsigned addresses;   /* it comes from so many, in turn; 0: from one */
+    bool may_be_closed;   /* instead of an answer: a gateway may ban whoever does this */
 };
 
 extern const struct attack attacks[];

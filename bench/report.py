@@ -120,6 +120,9 @@ GOALS = [
          lambda r: r.decide["all on"].nanoseconds / 1000 if r.decide else None, 0.3, "us"),
     Goal("under attack: the good client's p99 beside its quiet one, at the worst attack",
          lambda r: max((one.ratio("p99") for one in r.attacks), default=None), 2, "x"),
+    Goal("while attackers are banned: the good client's p99 beside its quiet one",
+         lambda r: max((one.ratio("p99") for one in r.attacks if one.row.name in under_attack.BANNED),
+                       default=None), 2, "x"),
     Goal("after an attack: memory beside before, at the worst", lambda r: max(
         (1 + one.memory_growth() for one in r.attacks), default=None), 1 + attacks.MEMORY_SHARE, "x"),
     Goal("JSON scanner: chat text", lambda r: r.scanner.get("chat text", 0) / 1e9 or None, 1, "GB/s", True),

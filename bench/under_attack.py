@@ -14,11 +14,12 @@ import workloads
 from attacks import Attack, Row, State, Steady, settled
 from machine import LOAD_CORE, Failed, cpu_ns, on_core
 
-GATEWAY = "sallyport"
+GATEWAY, BANNING = "sallyport", "sallyport, banning"
+BANNED = {"banned-keys"}  # the attacks whose gateway bans, though it is loopback that they come from
 RATE = 500  # of the good client, per second
 ATTACKER_KEYS = 10
 LOWEST = ("chrt", "--idle", "0")  # whoever else wants the core has it at once, which nice does not promise
-COLUMNS = ["attack", "round", "attacks_per_s", "unanswered", "cpu_share", "errors",
+COLUMNS = ["attack", "round", "attacks_per_s", "unanswered", "closed", "cpu_share", "errors",
            *[f"{name}{when}_{figure}_us" for name in ("", "direct_") for when in ("quiet", "attacked")
              for figure in ("p50", "p99", "max")]]
 
@@ -63,7 +64,7 @@ def one_round(site, gateway, row, clients, seconds):
     with attack:
         attacked = measure_together(clients, seconds)
     sample = {"attack": row.name, "attacks_per_s": attack.figures["per_s"],
-              "unanswered": attack.figures["unanswered"],
+              "unanswered": attack.figures["unanswered"], "closed": attack.figures["closed"],
               "cpu_share": (cpu_ns(gateway.pid) - cpu) / 1e9 / (time.monotonic() - start),
               "errors": sum(figures["errors"] for figures in [*quiet.values(), *attacked.values()])}
     if sample["errors"]:
@@ -89,7 +90,7 @@ def run_attack(site, row, rounds, seconds):
     chat = next(workload for workload in workloads.TABLE if workload.name == "chat")
     body = site.directory / "body-small"
     on_load_core = on_core(LOAD_CORE)
-    with gateways.running(site, [GATEWAY]) as (gateway,), \
+    with gateways.running(site, [BANNING if row.name in BANNED else GATEWAY]) as (gateway,), \
             Steady(site.directory, gateway.port, RATE, body, site.good_keys_file, on_load_core) as steady, \
             Steady(site.directory, site.upstream, RATE, body, "-", on_load_core) as direct:
         clients = {"gateway": steady, "direct": direct}
@@ -99,4 +100,6 @@ def run_attack(site, row, rounds, seconds):
         before = State.of(gateway.pid, site.upstream)
         samples = [{"round": number + 1, **one_round(site, gateway, row, clients, seconds)}
                    for number in range(rounds)]
+        if row.name in BANNED and not any(sample["closed"] for sample in samples):
+            raise Failed(f"{row.name}: nobody was banned")
         return Outcome(row, samples, before, settled(gateway.pid, site.upstream, before))
