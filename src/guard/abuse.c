@@ -12,11 +12,12 @@
 #include "base/hash.h"
 
 enum {
-    PARTS = 16,     /* of a window: what is counted leaves it by a sixteenth */
-    SETS = 1 << 13, /* of each table: 2 MiB for errors, 2.5 MiB for patterns, when all are used */
-    PLACES = 4,     /* of a set */
-    STRIPES = 64,   /* locks of a table */
-    PATTERN_BITS = 512 /* at most some tens are ever set: few fall together */
+    PARTS = 16,           /* of a window: what is counted leaves it by a sixteenth */
+    COUNT_SETS = 1 << 11, /* 8,192 identities with errors at once: 400 KB */
+    SIGHT_SETS = 1 << 10, /* 4,096 with patterns: 330 KB */
+    PLACES = 4,           /* of a set */
+    STRIPES = 64,         /* locks of a table */
+    PATTERN_BITS = 512    /* at most some tens are ever set: few fall together */
 };
 #define PATTERN_US (600 * SECOND_US)
 
@@ -38,8 +39,8 @@ struct sight {
 struct abuse {
     _Atomic uint64_t flags[ABUSE_PATTERN_COUNT];
     pthread_mutex_t locks[STRIPES];
-    struct count counts[SETS][PLACES];
-    struct sight sights[SETS][PLACES];
+    struct count counts[COUNT_SETS][PLACES];
+    struct sight sights[SIGHT_SETS][PLACES];
 };
 
 // clang-format off
@@ -98,9 +99,9 @@ void abuse_destroy(struct abuse *abuse)
     free(abuse);
 }
 
-static size_t set_lock(struct abuse *abuse, uint64_t identity)
+static size_t set_lock(struct abuse *abuse, uint64_t identity, size_t sets)
 {
-    size_t set = (identity ^ identity >> 32) % SETS;
+    size_t set = (identity ^ identity >> 32) % sets;
     pthread_mutex_lock(&abuse->locks[set % STRIPES]);
     return set;
 }
@@ -170,7 +171,7 @@ bool abuse_error(struct abuse *abuse, const struct settings *settings, uint64_t 
     uint64_t threshold = settings->abuse.threshold_errors, part = now_us / part_us(settings);
     if (!threshold || !identity)
         return false;
-    size_t set = set_lock(abuse, identity);
+    size_t set = set_lock(abuse, identity, COUNT_SETS);
     struct count *count = count_place(abuse->counts[set], identity, part);
     count_move(count, part);
     uint16_t *now = &count->counts[count->part % PARTS];
@@ -186,7 +187,7 @@ size_t abuse_tracked(struct abuse *abuse, const struct settings *settings, uint6
 {
     uint64_t part = now_us / part_us(settings);
     size_t tracked = 0;
-    for (size_t i = 0; i < SETS; i++) {
+    for (size_t i = 0; i < COUNT_SETS; i++) {
         pthread_mutex_lock(&abuse->locks[i % STRIPES]);
         for (unsigned n = 0; n < PLACES; n++)
             tracked += abuse->counts[i][n].identity && part < abuse->counts[i][n].part + PARTS &&
@@ -231,7 +232,7 @@ bool abuse_seen(struct abuse *abuse, enum abuse_pattern pattern, uint64_t identi
 {
     const uint64_t words[2] = {identity, pattern};
     identity = hash_bytes(slice_make((const char *)words, sizeof words)) | 1;
-    size_t set = set_lock(abuse, identity);
+    size_t set = set_lock(abuse, identity, SIGHT_SETS);
     struct sight *sight =
         sight_place(abuse->sights[set], identity, (uint32_t)(now_us / PATTERN_US));
     unsigned bit = (unsigned)((item ^ item >> 32) % PATTERN_BITS);
