@@ -115,7 +115,7 @@ def sallyport_with(auth="true", ip=HIGH, key=HIGH, access_log=True, **others):
             "ACCESS_LOG": directory / "access.log" if access_log else "", "TLS": "https://" if tls else "",
             "CERTIFICATE": f'tls_cert_path = "{site.certificate}"\ntls_key_path = "{site.certificate_key}"'
                            if tls else "",
-            **{"PROXIES": "", "IP_BURST": 1000000, "IP_COUNTS": "all", "THRESHOLD": 5, "PROTECT": "private", **others}}))
+            **{"PROXIES": "", "IP_BURST": 1000000, "IP_COUNTS": "all", "THRESHOLD": 0, "PROTECT": "private", **others}}))
         return [BINARY, "serve", "--config", config]
     return start
 

@@ -60,7 +60,7 @@ struct access_log_settings {
 /* Whose requests a limit of [[limits.route]] counts together. */
 enum limit_per { PER_IP, PER_KEY, PER_USER, PER_ALL };
 
-enum { LIMIT_ROUTES_MAX = 32 };
+enum { LIMIT_ROUTES_MAX = 16 };
 struct limit_route_settings {
     char *path;       /* exact, or a prefix ending in '*' */
     struct rate rate; /* burst included */
