@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 
-enum { SECOND = 1000000 };
+enum { SECOND = 1000000, OWED_MAX = 1 << 17 };
 
 /* What honest clients do: a browser tab that closes resets its streams at once (at most the 100
  * that may be open, twice over); a gRPC library sends a PING for every few answers it reads; curl
@@ -32,6 +32,10 @@ const struct http2_budget_row *http2_budget_table(void)
 bool http2_budget_take(struct http2_budget *budget, enum http2_budget_kind kind, uint64_t now_us)
 {
     invariant((unsigned)kind < HTTP2_BUDGET_COUNT);
+    if (budget->owed[kind]) {
+        budget->owed[kind]--;
+        return true;
+    }
     uint64_t each_us = SECOND / table[kind].per_second;
     uint64_t *until = &budget->full_at_us[kind];
     uint64_t from = *until > now_us ? *until : now_us;
@@ -44,7 +48,6 @@ bool http2_budget_take(struct http2_budget *budget, enum http2_budget_kind kind,
 void http2_budget_give(struct http2_budget *budget, enum http2_budget_kind kind, unsigned n)
 {
     invariant((unsigned)kind < HTTP2_BUDGET_COUNT);
-    uint64_t back_us = (uint64_t)n * (SECOND / table[kind].per_second);
-    uint64_t *until = &budget->full_at_us[kind];
-    *until = *until > back_us ? *until - back_us : 0; /* a past time is as good as none */
+    uint32_t room = OWED_MAX - budget->owed[kind];
+    budget->owed[kind] += n < room ? n : room;
 }

@@ -23,6 +23,7 @@ enum http2_budget_kind {
 
 struct http2_budget {
     uint64_t full_at_us[HTTP2_BUDGET_COUNT]; /* when the bucket is full again; 0: full */
+    uint32_t owed[HTTP2_BUDGET_COUNT];       /* on top of it: answers to what we did */
 };
 
 struct http2_budget_row {
@@ -36,7 +37,9 @@ const struct http2_budget_row *http2_budget_table(void);
 
 /* Takes one; false when there is none left. A zeroed struct is full. */
 bool http2_budget_take(struct http2_budget *budget, enum http2_budget_kind kind, uint64_t now_us);
-/* Puts `n` back: work of ours that such frames are the answer to. Never more than full. */
+/* We did what `n` such frames are the answer to: they are owed, whenever they come. A peer that has
+ * not read for a while answers thousands of frames of ours at once. Bounded; what is beyond is
+ * lost. */
 void http2_budget_give(struct http2_budget *budget, enum http2_budget_kind kind, unsigned n);
 
 #endif
