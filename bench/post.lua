@@ -1,6 +1,7 @@
 -- What wrk sends: the body in the file BENCH_BODY, each request with the next of the keys in the file
 -- BENCH_KEYS ("-": no credential), at most BENCH_REQUESTS different ones. With BENCH_CLOSE the connection
--- ends with the answer; with BENCH_FORWARDED each comes from an address of its own. All requests are made once, before the clock starts.
+-- ends with the answer; with BENCH_FORWARDED each comes from an address of its own. All requests are made
+-- once, before the clock starts.
 local requests, at = {}, 0
 
 local function add(body, key)
@@ -11,7 +12,7 @@ local function add(body, key)
         ["Accept"] = "application/json",
         ["User-Agent"] = "OpenAI/Python 1.0",
         ["X-Forwarded-For"] = os.getenv("BENCH_FORWARDED") and
-            ("198.18.%d.%d"):format(#requests // 256, #requests % 256),
+            ("198.18.%d.%d"):format(math.floor(#requests / 256), #requests % 256),
         ["Connection"] = os.getenv("BENCH_CLOSE") and "close",
     }, body)
 end

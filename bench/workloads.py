@@ -62,7 +62,7 @@ def wrk(gateway, workload, seconds, keys=None, expected=200, connections=None):
                                   "--latency", "-s", BENCH / "post.lua", gateway.url),
                           env=environment, capture_output=True, text=True, check=False)
     counted = re.search(r"(\d+) requests in", done.stdout)
-    if done.returncode != 0 or not counted or int(counted.group(1)) == 0:
+    if done.stderr or done.returncode != 0 or not counted or int(counted.group(1)) == 0:
         raise Failed(f"{gateway.name}: wrk: {done.stdout} {done.stderr}")
     requests = int(counted.group(1))
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
