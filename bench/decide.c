@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "guard/bans.h"
 #include "guard/caps.h"
 #include "guard/limits.h"
+#include "measure.h"
 
 enum {
     CALLERS = 1000, /* each with an address, a key and a user */
@@ -58,12 +58,6 @@ struct site {
 };
 
 static char route_path[] = "/v1/*";
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "decide: %s\n", what);
-    exit(1);
-}
 
 static uint64_t hash_of(const char *what, unsigned number)
 {
@@ -105,7 +99,7 @@ static void bans_fill(struct site *site)
                                             .until_us = site->now_us + 86400 * SECOND_US};
     }
     if (bans_show(site->bans, list, BANS) != OK)
-        fail("no memory for bans");
+        fail("decide: no memory for bans");
 }
 
 /* The standard values of config/option.c; with `all`, everything that can be set, and nothing that
@@ -114,7 +108,7 @@ static struct site *site_make(const struct setting *setting)
 {
     struct site *site = calloc(1, sizeof(*site));
     if (!site)
-        fail("no memory");
+        fail("decide: no memory");
     struct settings *settings = &site->settings;
     site->now_us = UINT64_C(1) << 40;
     site->rates = rate_table_create_growing(1 << 18);
@@ -122,7 +116,7 @@ static struct site *site_make(const struct setting *setting)
     site->caps = caps_create();
     site->bans = bans_create(NULL, NULL);
     if (!site->rates || !site->windows || !site->caps || !site->bans)
-        fail("no memory");
+        fail("decide: no memory");
     callers_make(site);
     settings->security.rate_limiting_enabled = setting->limited;
     settings->limits.ip = (struct rate){60, 60 * SECOND_US, 10};
@@ -213,21 +207,8 @@ static void decide_often(struct site *site, uint64_t number)
         const struct caller *caller = &site->callers[site->made++ * 617 % CALLERS];
         site->now_us += STEP_US;
         if (!decide(site, caller))
-            fail("a request was refused that no limit is about");
+            fail("decide: a request was refused that no limit is about");
     }
-}
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-static int doubles_compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static double median_ns(const struct setting *setting, unsigned rounds)
@@ -241,8 +222,7 @@ static double median_ns(const struct setting *setting, unsigned rounds)
         times[i] = (double)(cpu_ns() - begin) / ROUND_DECISIONS;
     }
     site_free(site);
-    qsort(times, rounds, sizeof(*times), doubles_compare);
-    return times[rounds / 2];
+    return median(times, rounds);
 }
 
 static int run_time(unsigned long rounds)

@@ -24,6 +24,25 @@ uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
+uint64_t cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+static int doubles_compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double median(double *values, unsigned count)
+{
+    qsort(values, count, sizeof(*values), doubles_compare);
+    return values[count / 2];
+}
+
 char *file_read(const char *path, size_t *len)
 {
     FILE *file = fopen(path, "rb");

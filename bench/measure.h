@@ -1,5 +1,5 @@
 /* What the programs that make load have in common: the clock, requests as they are sent, and
- * latencies. Used by load.c, steady.c and attack.c; no part of the product. */
+ * latencies. Used by the other programs here; no part of the product. */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
@@ -14,6 +14,10 @@ __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format, ..
 
 /* Monotonic. */
 uint64_t now_ns(void);
+/* Processor time of the process. */
+uint64_t cpu_ns(void);
+/* Sorts them. */
+double median(double *values, unsigned count);
 
 /* The whole file with a NUL behind it, to be freed by the caller; `*len` (may be NULL) is without
  * it. */

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buffer.h"
+#include "measure.h"
 #include "proto/json.h"
 
 enum { PIECE_BYTES = 32 * 1024, BODY_BYTES = 1024 * 1024, ROUND_NS = 200 * 1000 * 1000 };
@@ -20,17 +20,11 @@ struct body {
     size_t len;
 };
 
-static void fail(const char *what)
-{
-    fprintf(stderr, "scanner: %s\n", what);
-    exit(1);
-}
-
 static void body_add(struct body *body, const char *text)
 {
     size_t len = strlen(text);
     if (body->len + len > 2 * BODY_BYTES)
-        fail("a body is too long");
+        fail("scanner: a body is too long");
     memcpy(body->text + body->len, text, len);
     body->len += len;
 }
@@ -98,29 +92,16 @@ static void scan(const struct body *body)
     arena_init(&arena, first, sizeof(first), 64 * 1024 * 1024);
     struct json *json = json_create(&arena, listen_to_nothing, &seen);
     if (!json)
-        fail("no memory");
+        fail("scanner: no memory");
     for (size_t at = 0; at < body->len; at += PIECE_BYTES) {
         size_t left = body->len - at;
         struct slice piece = slice_make(body->text + at, left < PIECE_BYTES ? left : PIECE_BYTES);
         if (json_feed(json, piece) != OK)
-            fail(json_fault_sentence(json_fault(json)));
+            fail("scanner: %s", json_fault_sentence(json_fault(json)));
     }
     if (json_end(json) != OK || !seen)
-        fail("the body is not whole");
+        fail("scanner: the body is not whole");
     arena_finish(&arena);
-}
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-static int doubles_compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static double median_rate(const struct body *body, unsigned rounds)
@@ -134,8 +115,7 @@ static double median_rate(const struct body *body, unsigned rounds)
         }
         rates[i] = (double)bytes * 1e9 / (double)(now - begin);
     }
-    qsort(rates, rounds, sizeof(*rates), doubles_compare);
-    return rates[rounds / 2];
+    return median(rates, rounds);
 }
 
 int main(int argc, char **argv)
@@ -156,7 +136,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
         struct body body = {.text = malloc(2 * BODY_BYTES)};
         if (!body.text)
-            fail("no memory");
+            fail("scanner: no memory");
         kinds[i].write(&body);
         scan(&body); /* warm up */
         printf("%s %.0f\n", kinds[i].name, median_rate(&body, rounds));

@@ -8,10 +8,7 @@ enum { METRICS_BYTES_MAX = 4 * 1024 * 1024 };
 bool metrics_admit(const struct exchange *x)
 {
     const struct cidr_list *allow = &exchange_settings(x)->metrics.allow;
-    for (unsigned i = 0; i < allow->count; i++)
-        if (cidr_contains(&allow->items[i], &x->client))
-            return true;
-    return false;
+    return cidrs_contain(allow->items, allow->count, &x->client);
 }
 
 static void answer(struct exchange *x, const char *type,

@@ -324,11 +324,7 @@ static void check_limit_routes(struct load *load)
 static bool is_protected(const struct cidr_list *list, struct slice text)
 {
     struct address address;
-    enum err err = address_parse(text, &address);
-    for (unsigned i = 0; err == OK && i < list->count; i++)
-        if (cidr_contains(&list->items[i], &address))
-            return true;
-    return false;
+    return address_parse(text, &address) == OK && cidrs_contain(list->items, list->count, &address);
 }
 
 static void check_abuse(struct load *load)

@@ -57,9 +57,8 @@ bool client_is_bannable(const struct exchange *x)
     const struct cidr_list *protect = &settings->abuse.protect;
     if (x->client.family == ADDRESS_UNIX || proxies_trust(settings, &x->client))
         return false;
-    for (unsigned i = 0; i < protect->count; i++)
-        if (cidr_contains(&protect->items[i], &x->client))
-            return false;
+    if (cidrs_contain(protect->items, protect->count, &x->client))
+        return false;
     bool passed_on = x->head ? proxies_passed(x->head) : x->passed_on;
     bool forwards = passed_on && !proxies_trust(settings, &x->peer);
     if (forwards)

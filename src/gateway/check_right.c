@@ -3,26 +3,22 @@
 #include "gateway/gate.h"
 #include "guard/cors.h"
 
-bool exchange_of_foreign_page(const struct exchange *x)
-{
-    return x->head && slice_equal_nocase(x->head->sec_fetch_site, SLICE("cross-site"));
-}
-
 /* A form on somebody's page must not sign in for whoever looks at it, nor use up their tries. */
 static bool signs_in_from_elsewhere(const struct exchange *x)
 {
-    return x->native->body == NATIVE_FORM && exchange_of_foreign_page(x) &&
+    return x->native->body == NATIVE_FORM && exchange_is_of_foreign_page(x) &&
            cors_allow_origin(exchange_settings(x), x->head->origin).len == 0;
 }
 
 enum verdict check_right(struct exchange *x)
 {
-    if (x->native && x->native->open && signs_in_from_elsewhere(x))
+    if (x->native && x->native->open) {
+        if (!signs_in_from_elsewhere(x))
+            return PASS;
         return refuse_with(x, REFUSE_PERMISSION, NULL,
                            "A web page of another site may not sign in here. The operator can list "
                            "its origin in server.cors_origins.");
-    if (x->native && x->native->open)
-        return PASS;
+    }
     if (!x->native && !x->endpoint) {
         if (x->path_methods)
             return refuse(x, REFUSE_METHOD_NOT_ALLOWED);

@@ -249,6 +249,11 @@ void exchange_refuse(struct exchange *x)
     exchange_send(x, &answer, buffer_slice(&body));
 }
 
+bool exchange_is_of_foreign_page(const struct exchange *x)
+{
+    return x->head && slice_equal_nocase(x->head->sec_fetch_site, SLICE("cross-site"));
+}
+
 void exchange_refuse_fault(struct exchange *x, enum http_fault fault)
 {
     /* The gate, which charges others, was never reached. It is refused in any case. */

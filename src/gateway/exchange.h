@@ -161,6 +161,9 @@ bool query_holds_key(struct slice query, const struct secret *shared);
 enum verdict refuse(struct exchange *x, enum refusal refusal);
 enum verdict refuse_with(struct exchange *x, enum refusal refusal, const char *param,
                          const char *format, ...) PRINTF_LIKE(4, 5);
+/* Did a browser send it for a page of another site (Fetch Metadata, Sec-Fetch-Site)? Whoever sits
+ * in front of it may know nothing of that. Anybody can say so; it must excuse nothing else. */
+bool exchange_is_of_foreign_page(const struct exchange *x);
 /* Answers with x->refusal; or breaks an answer off that has begun. */
 void exchange_refuse(struct exchange *x);
 /* Answers a head that could not be read, which costs its address as much as a request. */

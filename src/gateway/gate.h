@@ -24,9 +24,6 @@ enum verdict give_answer(struct exchange *x);
 /* The exchange in front of its limits, and one step of charging it (check_limit.c). */
 struct limit_request limit_request_of(const struct exchange *x);
 enum verdict charge_limits(struct exchange *x, limits_charge_fn *charge);
-/* Did a browser send it for a page of another site (Fetch Metadata, Sec-Fetch-Site)? Whoever sits
- * in front of it may know nothing of that. Anybody can say so; it must excuse nothing else. */
-bool exchange_of_foreign_page(const struct exchange *x);
 /* Whether the client, or the key that it came with, is on the deny-list (check_ban.c). */
 enum verdict check_ban_of_client(struct exchange *x);
 enum verdict check_ban_of_key(struct exchange *x);

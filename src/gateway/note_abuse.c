@@ -70,7 +70,7 @@ static bool address_answers(struct exchange *x)
 {
     if (x->principal.known && !x->principal.shared)
         return false;
-    if (x->refusal == REFUSE_NO_CREDENTIAL && exchange_of_foreign_page(x))
+    if (x->refusal == REFUSE_NO_CREDENTIAL && exchange_is_of_foreign_page(x))
         return false;
     return client_is_bannable(x);
 }

@@ -4,12 +4,12 @@
  * a count, never a ban (guard/bans.h). */
 #include "guard/abuse.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "guard/spin.h"
 
 enum {
     PARTS = 16,           /* of a window: what is counted leaves it by a sixteenth */
@@ -38,7 +38,7 @@ struct sight {
 
 struct abuse {
     _Atomic uint64_t flags[ABUSE_PATTERN_COUNT];
-    pthread_mutex_t locks[STRIPES];
+    char taken[STRIPES]; /* spin locks */
     struct count counts[COUNT_SETS][PLACES];
     struct sight sights[SIGHT_SETS][PLACES];
 };
@@ -86,29 +86,24 @@ uint64_t abuse_flags(struct abuse *abuse, enum abuse_pattern pattern)
 
 struct abuse *abuse_create(void)
 {
-    struct abuse *abuse = calloc(1, sizeof *abuse);
-    for (unsigned i = 0; abuse && i < STRIPES; i++)
-        pthread_mutex_init(&abuse->locks[i], NULL);
-    return abuse;
+    return calloc(1, sizeof(struct abuse));
 }
 
 void abuse_destroy(struct abuse *abuse)
 {
-    for (unsigned i = 0; abuse && i < STRIPES; i++)
-        pthread_mutex_destroy(&abuse->locks[i]);
     free(abuse);
 }
 
 static size_t set_lock(struct abuse *abuse, uint64_t identity, size_t sets)
 {
     size_t set = (identity ^ identity >> 32) % sets;
-    pthread_mutex_lock(&abuse->locks[set % STRIPES]);
+    spin_lock(&abuse->taken[set % STRIPES]);
     return set;
 }
 
 static void set_unlock(struct abuse *abuse, size_t set)
 {
-    pthread_mutex_unlock(&abuse->locks[set % STRIPES]);
+    spin_unlock(&abuse->taken[set % STRIPES]);
 }
 
 /* --- errors -------------------------------------------------------------------------------------
@@ -188,7 +183,7 @@ size_t abuse_tracked(struct abuse *abuse, const struct settings *settings, uint6
     uint64_t part = now_us / part_us(settings);
     size_t tracked = 0;
     for (size_t i = 0; i < COUNT_SETS; i++) {
-        pthread_mutex_lock(&abuse->locks[i % STRIPES]);
+        spin_lock(&abuse->taken[i % STRIPES]);
         for (unsigned n = 0; n < PLACES; n++)
             tracked += abuse->counts[i][n].identity && part < abuse->counts[i][n].part + PARTS &&
                        abuse->counts[i][n].part < part + PARTS;

@@ -3,6 +3,8 @@
  * worst a neighbour is refused the last token for as long as that takes. */
 #include "guard/limits.h"
 
+#include "proto/target.h"
+
 static bool is_of_address(enum limit limit)
 {
     return limit <= LIMIT_IP_HOUR;
@@ -90,13 +92,6 @@ static bool charge_windows(const struct limit_request *request, struct limits_he
     return settle(request, held, limit + verdict.window, &verdict.rate);
 }
 
-static bool path_matches(struct slice pattern, struct slice path)
-{
-    if (slice_ends(pattern, SLICE("*")))
-        return slice_starts(path, slice_to(pattern, pattern.len - 1));
-    return slice_equal(pattern, path);
-}
-
 /* Whose requests a row counts together; who is not known is their address. */
 static uint64_t counted_as(const struct limit_request *request, enum limit_per per)
 {
@@ -117,8 +112,7 @@ static bool charge_routes(const struct limit_request *request, struct limits_hel
     const struct settings *settings = request->settings;
     for (unsigned i = 0; i < settings->limits.route_count; i++) {
         const struct limit_route_settings *row = &settings->limits.routes[i];
-        if ((row->per == PER_IP) != per_address ||
-            !path_matches(slice_of(row->path), request->path))
+        if ((row->per == PER_IP) != per_address || !path_fits(request->path, slice_of(row->path)))
             continue;
         uint64_t who = counted_as(request, row->per);
         /* Both are hashes that nobody outside can choose, and so is this. */

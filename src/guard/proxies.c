@@ -10,10 +10,7 @@ static const struct slice forwarded_proto = SLICE("X-Forwarded-Proto"),
 bool proxies_trust(const struct settings *settings, const struct address *peer)
 {
     const struct cidr_list *trusted = &settings->server.trusted_proxies;
-    for (unsigned i = 0; i < trusted->count; i++)
-        if (cidr_contains(&trusted->items[i], peer))
-            return true;
-    return false;
+    return cidrs_contain(trusted->items, trusted->count, peer);
 }
 
 static bool is_forwarded_for(const struct field *field)

@@ -13,6 +13,7 @@
 #include "identity/key_text.h"
 #include "identity/password.h"
 #include "identity/role.h"
+#include "proto/target.h"
 
 bool key_word_valid(struct slice word, size_t max)
 {
@@ -312,24 +313,15 @@ bool api_key_may_use_endpoint(const struct api_key *key, struct slice path)
 {
     if (!key->endpoints)
         return true;
-    for (char **name = key->endpoints; *name; name++) {
-        struct slice endpoint = slice_of(*name);
-        bool prefix = slice_ends(endpoint, SLICE("*"));
-        if (prefix ? slice_starts(path, slice_to(endpoint, endpoint.len - 1))
-                   : slice_equal(path, endpoint))
+    for (char **pattern = key->endpoints; *pattern; pattern++)
+        if (path_fits(path, slice_of(*pattern)))
             return true;
-    }
     return false;
 }
 
 bool api_key_may_come_from(const struct api_key *key, const struct address *client)
 {
-    if (!key->ip_ranges)
-        return true;
-    for (size_t i = 0; i < key->ip_range_count; i++)
-        if (cidr_contains(&key->ip_ranges[i], client))
-            return true;
-    return false;
+    return !key->ip_ranges || cidrs_contain(key->ip_ranges, key->ip_range_count, client);
 }
 
 bool api_key_stands(const struct api_key *key, uint64_t now_epoch_s)

@@ -148,3 +148,11 @@ bool cidr_contains(const struct cidr *cidr, const struct address *address)
             return false;
     return true;
 }
+
+bool cidrs_contain(const struct cidr *cidrs, size_t count, const struct address *address)
+{
+    for (size_t i = 0; i < count; i++)
+        if (cidr_contains(&cidrs[i], address))
+            return true;
+    return false;
+}

@@ -37,6 +37,8 @@ struct cidr {
 /* "10.0.0.0/8", "::1", "192.168.1.4"; bits beyond the prefix must be zero. ERR_SYNTAX. */
 enum err cidr_parse(struct slice text, struct cidr *cidr) MUST_CHECK;
 bool cidr_contains(const struct cidr *cidr, const struct address *address);
+/* Does one of them? */
+bool cidrs_contain(const struct cidr *cidrs, size_t count, const struct address *address);
 
 /* An upstream's URL: http://host[:port][/base], https://..., unix:/path. */
 struct url {

@@ -135,3 +135,10 @@ enum err authority_parse(struct slice text, struct slice *host, unsigned *port)
         return OK;
     return rest.ptr[0] == ':' ? port_parse(slice_from(rest, 1), port) : ERR_SYNTAX;
 }
+
+bool path_fits(struct slice path, struct slice pattern)
+{
+    if (slice_ends(pattern, SLICE("*")))
+        return slice_starts(path, slice_to(pattern, pattern.len - 1));
+    return slice_equal(path, pattern);
+}

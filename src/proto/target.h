@@ -18,6 +18,10 @@ struct target {
  * refused. ERR_SYNTAX. */
 enum err target_parse(struct slice text, struct target *target) MUST_CHECK;
 
+/* Does the path fit a pattern of settings or of a key: the same, or a prefix that ends in '*',
+ * behind which there may be nothing? */
+bool path_fits(struct slice path, struct slice pattern);
+
 /* host[:port] as in Host: a name, an IPv4 address or a bracketed IPv6 address; port 1 to 65535 or
  * none. ERR_SYNTAX. `*host` is without port and brackets. */
 enum err authority_parse(struct slice text, struct slice *host, unsigned *port) MUST_CHECK;
