@@ -21,7 +21,7 @@ static bool may_see(const struct caller *caller, const struct file_key *key)
 
 static json_t *key_value(const struct file_key *key)
 {
-    uint64_t now_epoch_s = clock_wall_us() / SECOND_US;
+    uint64_t now_epoch_s = clock_credential_s();
     bool over = key->expires_epoch_s && now_epoch_s >= key->expires_epoch_s;
     // clang-format off
     const struct member members[] = {

@@ -208,10 +208,8 @@ static json_t *create_key(struct order *order)
 json_t *verb_key_create(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
     struct key_wishes wishes = {0};
-    struct order order = {.desk = desk,
-                          .caller = caller,
-                          .wishes = &wishes,
-                          .now_epoch_s = clock_wall_us() / SECOND_US};
+    struct order order = {
+        .desk = desk, .caller = caller, .wishes = &wishes, .now_epoch_s = clock_credential_s()};
     json_t *refusal = key_wishes_read(desk, caller, request, KEY_MADE, &wishes);
     json_t *response = refusal ? refusal : create_key(&order);
     order_finish(&order);
@@ -284,10 +282,8 @@ static json_t *update_key(struct order *order)
 json_t *verb_key_update(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
     struct key_wishes wishes = {0};
-    struct order order = {.desk = desk,
-                          .caller = caller,
-                          .wishes = &wishes,
-                          .now_epoch_s = clock_wall_us() / SECOND_US};
+    struct order order = {
+        .desk = desk, .caller = caller, .wishes = &wishes, .now_epoch_s = clock_credential_s()};
     json_t *refusal = key_wishes_read(desk, caller, request, KEY_CHANGED, &wishes);
     json_t *response = refusal ? refusal : update_key(&order);
     order_finish(&order);
@@ -350,10 +346,8 @@ static json_t *rotate_key(struct order *order)
 json_t *verb_key_rotate(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
     struct key_wishes wishes = {0};
-    struct order order = {.desk = desk,
-                          .caller = caller,
-                          .wishes = &wishes,
-                          .now_epoch_s = clock_wall_us() / SECOND_US};
+    struct order order = {
+        .desk = desk, .caller = caller, .wishes = &wishes, .now_epoch_s = clock_credential_s()};
     json_t *refusal = key_wishes_read(desk, caller, request, KEY_ROTATED, &wishes);
     order.old = wishes.id;
     json_t *response = refusal ? refusal : rotate_key(&order);

@@ -184,9 +184,8 @@ static json_t *show_import(const struct importing *importing)
 static json_t *import_entries(struct importing *importing)
 {
     const struct desk *desk = importing->desk;
-    enum err err =
-        keyring_import(desk->keyring, desk->store, importing->file, clock_wall_us() / SECOND_US,
-                       record, importing, importing->imports);
+    enum err err = keyring_import(desk->keyring, desk->store, importing->file, clock_credential_s(),
+                                  record, importing, importing->imports);
     if (err == OK)
         return show_import(importing);
     verb_record_failures(desk, importing->caller, AUDIT_KEY_CREATE, importing->subjects,

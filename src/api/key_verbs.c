@@ -36,7 +36,7 @@ static const char *status_of(const struct stored_key *key)
 {
     if (key->revoked_epoch_s)
         return "revoked";
-    uint64_t now_epoch_s = clock_wall_us() / SECOND_US;
+    uint64_t now_epoch_s = clock_credential_s();
     if (key->expires_epoch_s && now_epoch_s >= key->expires_epoch_s)
         return "expired";
     if (key->disabled)
@@ -264,7 +264,7 @@ json_t *verb_key_revoke(const struct desk *desk, const struct caller *caller, co
     enum err err = verb_record(desk, caller, AUDIT_KEY_REVOKE, id, SLICE(""));
     if (err != OK)
         return verb_unrecorded(err, "revoking the key");
-    err = keyring_revoke_key(desk->keyring, desk->store, id, clock_wall_us() / SECOND_US);
+    err = keyring_revoke_key(desk->keyring, desk->store, id, clock_credential_s());
     if (err != OK)
         verb_record_failure(desk, caller, AUDIT_KEY_REVOKE, id, err);
     if (err == ERR_NOT_FOUND)
@@ -295,7 +295,7 @@ json_t *verb_key_prune(const struct desk *desk, const struct caller *caller, con
         return verb_refusal("usage", "older_than_days", "older_than_days: must be 0 to %d",
                             KEY_DAYS_MAX);
     char reason[64];
-    uint64_t count = 0, before_epoch_s = clock_wall_us() / SECOND_US - (uint64_t)days * 86400;
+    uint64_t count = 0, before_epoch_s = clock_credential_s() - (uint64_t)days * 86400;
     snprintf(reason, sizeof reason, "pruned older_than_days %d", (int)days);
     enum err recorded = verb_record(desk, caller, AUDIT_KEY_UPDATE, SLICE(""), slice_of(reason));
     if (recorded != OK)

@@ -10,7 +10,7 @@ enum { SESSIONS_SHOWN = SESSIONS_PER_ACCOUNT_MAX };
 
 static uint64_t now_epoch_s(void)
 {
-    return clock_wall_us() / SECOND_US;
+    return clock_credential_s();
 }
 
 /* --- what is answered ---------------------------------------------------------------------------

@@ -109,7 +109,7 @@ static json_t *create(const struct desk *desk, const struct caller *caller, stru
     if (err != OK)
         return verb_unrecorded(err, "making the user");
     err = account_keys_add(desk->accounts, desk->keyring, desk->store, name, stored, role,
-                           clock_wall_us() / SECOND_US);
+                           clock_credential_s());
     if (err == OK)
         return show(desk, name);
     verb_record_failure(desk, caller, AUDIT_USER_CREATE, name, err);
@@ -237,7 +237,7 @@ static json_t *change(const struct desk *desk, const struct caller *caller,
     if (err != OK)
         return verb_unrecorded(err, "changing the user");
     err = account_keys_change(desk->accounts, desk->keyring, desk->store, wanted->name, made,
-                              clock_wall_us() / SECOND_US);
+                              clock_credential_s());
     if (err == OK)
         return show(desk, wanted->name);
     verb_record_failure(desk, caller, AUDIT_USER_UPDATE, wanted->name, err);
@@ -317,8 +317,8 @@ json_t *verb_user_delete(const struct desk *desk, const struct caller *caller,
     enum err err = verb_record(desk, caller, AUDIT_USER_DELETE, name, SLICE(""));
     if (err != OK)
         return verb_unrecorded(err, "deleting the user");
-    err = account_keys_delete(desk->accounts, desk->keyring, desk->store, name,
-                              clock_wall_us() / SECOND_US);
+    err =
+        account_keys_delete(desk->accounts, desk->keyring, desk->store, name, clock_credential_s());
     if (err != OK)
         verb_record_failure(desk, caller, AUDIT_USER_DELETE, name, err);
     return err == OK ? verb_success("user", user_value(&view))

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -20,6 +21,24 @@ uint64_t clock_now_us(void)
 uint64_t clock_wall_us(void)
 {
     return read_clock(CLOCK_REALTIME);
+}
+
+/* Seconds are wanted, thus the coarse clocks will do: both stand still between two ticks. */
+uint64_t clock_credential_s(void)
+{
+    static _Atomic uint64_t begun_wall_us; /* where the wall clock was at monotonic 0; 0: not yet */
+    uint64_t wall_us = read_clock(CLOCK_REALTIME_COARSE),
+             now_us = read_clock(CLOCK_MONOTONIC_COARSE);
+    uint64_t begun_us = atomic_load_explicit(&begun_wall_us, memory_order_relaxed);
+    if (!begun_us && atomic_compare_exchange_strong(&begun_wall_us, &begun_us, wall_us - now_us))
+        begun_us = wall_us - now_us;
+    uint64_t least_us = begun_us + now_us;
+    return (wall_us > least_us ? wall_us : least_us) / SECOND_US;
+}
+
+bool clock_is_ahead(uint64_t made_epoch_s, uint64_t now_epoch_s)
+{
+    return made_epoch_s > now_epoch_s && made_epoch_s - now_epoch_s > CLOCK_SKEW_S;
 }
 
 /* `format` is one of this file's literals. */

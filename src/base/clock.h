@@ -8,10 +8,20 @@
 #define MS_US UINT64_C(1000)
 #define SECOND_US UINT64_C(1000000)
 
+enum { CLOCK_SKEW_S = 60 }; /* between the clocks of two gateways */
+
 /* Microseconds since some start; never goes back. */
 uint64_t clock_now_us(void);
 /* Microseconds since 1970-01-01 UTC. */
 uint64_t clock_wall_us(void);
+/* Seconds since 1970-01-01 UTC by which credentials are made and judged: the wall clock's, but
+ * never fewer than the monotonic clock has counted since the process first asked. So a clock that
+ * is set back prolongs nothing; one that is set ahead ends things early, and may be set right
+ * again. */
+uint64_t clock_credential_s(void);
+/* Was it made later than now, by more than the clocks of two gateways may differ? Then the clock
+ * was ahead, and how long that is good for is anybody's guess. */
+bool clock_is_ahead(uint64_t made_epoch_s, uint64_t now_epoch_s);
 
 /* "2025-11-03T10:30:00Z", and with milliseconds "2025-11-03T10:30:00.123Z". */
 void clock_print_rfc3339(struct buffer *out, uint64_t wall_us);

@@ -131,7 +131,7 @@ static void print_entry(struct buffer *out, const json_t *request, const json_t 
 {
     char public_id[KEY_ID_LEN + 1] = {0};
     const char *owner = json_string_value(json_object_get(request, "owner"));
-    uint64_t now_epoch_s = clock_wall_us() / SECOND_US;
+    uint64_t now_epoch_s = clock_credential_s();
     json_int_t days = json_integer_value(json_object_get(request, "expires_in_days"));
     memcpy(public_id, id.ptr, KEY_ID_LEN);
     const struct file_key key = {

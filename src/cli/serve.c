@@ -196,7 +196,7 @@ static void do_chores(void *context)
         return;
     server->tidied_us = clock_now_us();
     save_uses(server);
-    if (accounts_prune(server->accounts, server->store, clock_wall_us() / SECOND_US) != OK)
+    if (accounts_prune(server->accounts, server->store, clock_credential_s()) != OK)
         log_error(
             "old sessions could not be removed from the store; it is tried again in a minute");
 }
@@ -276,7 +276,7 @@ static enum err make(struct server *server, struct faults *faults)
         return ERR_MEMORY;
     /* Found now, but said beside whatever else is wrong. */
     enum err closed = check_credentials(settings, keyring_count(server->keyring), faults);
-    TRY(accounts_load(server->accounts, server->store, clock_wall_us() / SECOND_US));
+    TRY(accounts_load(server->accounts, server->store, clock_credential_s()));
     TRY(denylist_open(settings->abuse.denylist_file, gateway_grace, &server->gateway,
                       &server->denylist, faults));
     server->desk = (struct desk){.store = server->store,

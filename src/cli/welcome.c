@@ -81,8 +81,8 @@ enum err welcome(const struct settings *settings, const struct desk *desk, const
         .before = record_key,
         .context = (void *)desk,
     };
-    TRY(keyring_create_key(desk->keyring, desk->store, &request, clock_wall_us() / SECOND_US,
-                           &plain, &key));
+    TRY(keyring_create_key(desk->keyring, desk->store, &request, clock_credential_s(), &plain,
+                           &key));
     api_key_unref(key);
     print_command(&curl, settings, "", address);
     print_command(&unbuffered, settings, " -N", address);

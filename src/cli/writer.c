@@ -134,7 +134,7 @@ enum err writer_open(struct writer *writer, const struct settings *settings, str
         if (err == OK && !(writer->keyring && writer->accounts))
             err = ERR_MEMORY;
         if (err == OK)
-            err = accounts_load(writer->accounts, writer->store, clock_wall_us() / SECOND_US);
+            err = accounts_load(writer->accounts, writer->store, clock_credential_s());
         read_files(writer, settings);
     }
     if (err != OK)

@@ -18,13 +18,13 @@ static permissions rights_of(const struct exchange *x)
 enum verdict check_admit(struct exchange *x)
 {
     const struct api_key *key = x->principal.key;
-    if (key && !api_key_stands(key, clock_wall_us() / SECOND_US))
+    if (key && !api_key_stands(key, clock_credential_s()))
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     const struct session *session = x->principal.session;
-    if (session && !session_stands(session, clock_wall_us() / SECOND_US))
+    if (session && !session_stands(session, clock_credential_s()))
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     const struct credential *credential = x->principal.credential;
-    if (credential && !credential_stands(credential, x->worker->files, clock_wall_us() / SECOND_US))
+    if (credential && !credential_stands(credential, x->worker->files, clock_credential_s()))
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     if (check_ban_of_client(x) == REFUSE || check_ban_of_key(x) == REFUSE)
         return REFUSE;

@@ -62,11 +62,6 @@ static enum verdict refuse_for(struct exchange *x, enum err err)
     return refuse(x, err == ERR_MEMORY ? REFUSE_OVERLOADED : REFUSE_BAD_CREDENTIAL);
 }
 
-static uint64_t now_epoch_s(const struct exchange *x)
-{
-    return x->began_wall_us / SECOND_US;
-}
-
 /* Too many passwords were tried. */
 static enum verdict refuse_try(struct exchange *x, uint64_t retry_in_us)
 {
@@ -101,7 +96,7 @@ static enum verdict by_credential(struct exchange *x, struct credential *credent
     if (key) {
         api_key_ref(key);
         credential_unref(credential);
-        api_key_note_use(key, now_epoch_s(x));
+        api_key_note_use(key, clock_credential_s());
         return by_stored_key(x, key);
     }
     return know(
@@ -124,7 +119,7 @@ static enum verdict by_claim(struct exchange *x, const struct claim *claim)
     if (err)
         return refuse_for(x, err);
     struct credential *known =
-        credentials_find(shared->credentials, digest, x->worker->files, now_epoch_s(x));
+        credentials_find(shared->credentials, digest, x->worker->files, clock_credential_s());
     if (known)
         return by_credential(x, known);
     struct rate_verdict verdict =
@@ -147,7 +142,7 @@ static enum verdict after_wait(struct exchange *x)
     x->wait = NULL;
     switch (wait.err) {
     case OK:
-        if (credential_stands(wait.found, x->worker->files, clock_wall_us() / SECOND_US))
+        if (credential_stands(wait.found, x->worker->files, clock_credential_s()))
             return by_credential(x, wait.found);
         credential_unref(wait.found);
         return refuse_waited(x, &wait);
@@ -196,7 +191,8 @@ static enum verdict by_key(struct exchange *x, struct slice credential)
     if (!exchange_settings(x)->security.api_key_enabled)
         return refuse(x, REFUSE_BAD_CREDENTIAL);
     struct api_key *key;
-    enum err err = keyring_find(x->worker->shared->keyring, credential, now_epoch_s(x), &key, NULL);
+    enum err err =
+        keyring_find(x->worker->shared->keyring, credential, clock_credential_s(), &key, NULL);
     if (err == ERR_DENIED)
         return by_slow_key(x, credential);
     if (err)
@@ -233,7 +229,7 @@ static bool is_of(const struct token_claims *claims, const struct account *accou
  * looked up each time. */
 static enum verdict by_token(struct exchange *x, struct slice credential)
 {
-    uint64_t now_epoch_s = x->began_wall_us / SECOND_US;
+    uint64_t now_epoch_s = clock_credential_s();
     struct token_claims room;
     const struct token_claims *claims;
     enum err err = read_token(x, credential, now_epoch_s, &room, &claims);

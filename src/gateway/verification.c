@@ -37,7 +37,7 @@ static enum err verify(struct verification *v)
         return ERR_LIMIT;
     }
     enum err err = credentials_verify(shared->credentials, shared->accounts, shared->keyring,
-                                      v->files, &v->claim, clock_wall_us() / SECOND_US, &v->found);
+                                      v->files, &v->claim, clock_credential_s(), &v->found);
     if (err != ERR_DENIED)
         login_refund(shared->rates, v->from, name, clock_now_us());
     return err;

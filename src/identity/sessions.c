@@ -3,6 +3,7 @@
  * was verified is looked at again, with the lock held, before the session is opened. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/encode.h"
 #include "base/hash.h"
 #include "base/random.h"
@@ -29,10 +30,18 @@ void session_unref(struct session *session)
     free(session);
 }
 
+/* Then it has its end from a clock that was wrong. */
+static bool is_of_clock_ahead(const struct session *session, uint64_t now_epoch_s)
+{
+    return clock_is_ahead(atomic_load_explicit(&session->renewed_epoch_s, memory_order_relaxed),
+                          now_epoch_s);
+}
+
 bool session_stands(const struct session *session, uint64_t now_epoch_s)
 {
     return !atomic_load_explicit(&session->revoked, memory_order_acquire) &&
            !atomic_load_explicit(&session->account->closed, memory_order_acquire) &&
+           !is_of_clock_ahead(session, now_epoch_s) &&
            now_epoch_s < atomic_load_explicit(&session->expires_epoch_s, memory_order_relaxed);
 }
 
@@ -72,6 +81,7 @@ enum err accounts_show_session(struct accounts *accounts, struct account *accoun
     if (!session)
         return ERR_MEMORY;
     atomic_init(&session->references, 1);
+    atomic_init(&session->renewed_epoch_s, stored->created_epoch_s);
     atomic_init(&session->expires_epoch_s, stored->expires_epoch_s);
     memcpy(session->id, stored->id, sizeof session->id);
     session->created_epoch_s = stored->created_epoch_s;
@@ -281,10 +291,12 @@ static enum err refresh_session(struct accounts *accounts, struct store *store,
 {
     struct stored_session stored;
     TRY(store_find_refresh(store, used, &stored));
+    struct session *session = accounts_live_session(accounts, slice_of(stored.id));
+    if (session && is_of_clock_ahead(session, now_epoch_s))
+        return ERR_DENIED;
     uint64_t expires = now_epoch_s + lifetime_s, end = stored.created_epoch_s + SESSION_S_MAX;
     enum err err = store_rotate_refresh(store, used, next, now_epoch_s,
                                         expires < end ? expires : end, &stored);
-    struct session *session = accounts_live_session(accounts, slice_of(stored.id));
     if (err == ERR_EXISTS && session) {
         session_ref(session);
         drop_session(accounts, session);
@@ -294,6 +306,7 @@ static enum err refresh_session(struct accounts *accounts, struct store *store,
         return err;
     if (!session) /* the store knows it as live, and we do not: it opens nothing here */
         return ERR_DENIED;
+    atomic_store_explicit(&session->renewed_epoch_s, now_epoch_s, memory_order_relaxed);
     atomic_store_explicit(&session->expires_epoch_s, stored.expires_epoch_s, memory_order_relaxed);
     session_ref(session);
     *found = session;

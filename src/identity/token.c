@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/encode.h"
 #include "identity/api_key.h"
 #include "proto/json.h"
@@ -264,15 +265,20 @@ static enum err read_payload(struct slice payload, struct token_claims *claims)
     return reading.wrong || reading.seen != ALL_CLAIMS ? ERR_DENIED : OK;
 }
 
+const char *token_time_fault(const struct token_claims *claims, uint64_t now_epoch_s)
+{
+    if (clock_is_ahead(claims->iat_epoch_s, now_epoch_s))
+        return "issued_later";
+    return claims->exp_epoch_s > now_epoch_s ? NULL : "expired";
+}
+
 static const char *judge(const struct token_claims *claims, struct slice typ, uint64_t now_epoch_s)
 {
     if (!slice_equal(slice_of(claims->typ), typ))
         return "kind";
     if (lifetime_fault(claims))
         return lifetime_fault(claims);
-    if (claims->iat_epoch_s > now_epoch_s && claims->iat_epoch_s - now_epoch_s > TOKEN_CLOCK_SKEW_S)
-        return "issued_later";
-    return claims->exp_epoch_s > now_epoch_s ? NULL : "expired";
+    return token_time_fault(claims, now_epoch_s);
 }
 
 /* What the signature has to answer for; `reason` follows how far it came. */

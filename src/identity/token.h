@@ -18,7 +18,6 @@ enum {
     TOKEN_NAME_MAX = 64,           /* bytes of sub and username */
     TOKEN_WORD_MAX = 36,           /* bytes of sid and jti: a UUID's */
     TOKEN_ROLE_MAX = 15,           /* bytes of role and typ */
-    TOKEN_CLOCK_SKEW_S = 60,       /* how far ahead another gateway's clock may be: iat only */
     TOKEN_LIFETIME_S_MAX = 2678400 /* 31 days from iat to exp; longer is what API keys are for */
 };
 
@@ -48,10 +47,14 @@ enum err token_print(const struct token_keys *keys, const struct token_claims *c
  * but {"alg":"HS256"} with or without "typ":"JWT"; "signature"; "claims", not strict JSON, or not
  * exactly our eight members, each of its type and grammar, written without escape sequences;
  * "kind"; "lifetime", exp not after iat or too long after it; "issued_later", iat ahead of our
- * clock by more than TOKEN_CLOCK_SKEW_S; "expired", which no skew delays. */
+ * clock (clock_is_ahead); "expired", which no skew delays. */
 enum err token_parse(const struct token_keys *keys, struct slice text, struct slice typ,
                      uint64_t now_epoch_s, struct token_claims *claims,
                      const char **reason) MUST_CHECK;
+
+/* The same of claims that were read before: why they are not good at `now_epoch_s`, "issued_later"
+ * or "expired". NULL: they are. */
+const char *token_time_fault(const struct token_claims *claims, uint64_t now_epoch_s);
 
 /* Is it to be read as a token rather than as a key? Three parts in base64url's alphabet, of which
  * the first begins as a JSON object does. No key has a dot. It need not be a good token. */

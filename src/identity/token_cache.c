@@ -66,7 +66,7 @@ const struct token_claims *token_cache_find(struct token_cache *cache,
     struct token_entry *entry = map_find(&cache->by_digest, key_of(digest));
     if (!entry)
         return NULL;
-    if (entry->claims.exp_epoch_s <= now_epoch_s) {
+    if (token_time_fault(&entry->claims, now_epoch_s)) {
         drop(cache, entry);
         return NULL;
     }

@@ -29,9 +29,10 @@ struct token_cache {
 enum err token_cache_init(struct token_cache *cache, unsigned max) MUST_CHECK;
 void token_cache_finish(struct token_cache *cache);
 
-/* By the SHA-256 of the token's whole text. NULL when it is not there or expired; an expired one is
- * dropped. The claims are the cache's and stay until its next change: copy what must last. One hash
- * probe. Their kind is the one the token was read for. */
+/* By the SHA-256 of the token's whole text. NULL when it is not there or its time is over or has
+ * not come (token_time_fault); such a one is dropped. The claims are the cache's and stay until its
+ * next change: copy what must last. One hash probe. Their kind is the one the token was read for.
+ */
 const struct token_claims *token_cache_find(struct token_cache *cache,
                                             const uint8_t digest[SHA256_BYTES],
                                             uint64_t now_epoch_s);

@@ -44,7 +44,7 @@ enum class {
     CLASS_COUNT
 };
 
-/* The shared file: one of these for each class. */
+/* One of these for each class. */
 struct plan {
     _Atomic int64_t left;    /* the how-manieth call from now fails; 0: none */
     _Atomic int64_t error;   /* with this errno or SQLite code; 0: the class's own */
@@ -62,14 +62,21 @@ static const int own_error[CLASS_COUNT] = {
     [FSYNC] = EIO,     [RESOLVE] = EAI_AGAIN,   [CRYPTO] = ENOMEM,
 };
 
-static struct plan *plans;
+/* The shared file, whole. */
+struct plans {
+    struct plan of[CLASS_COUNT];
+    _Atomic int64_t passed_s; /* by as much have both clocks gone on */
+    _Atomic int64_t set_s;    /* and by as much was the wall clock set */
+};
+
+static struct plans *plans;
 
 /* True when this very call is to fail; `*error` is how. */
 static bool fails(enum class class, int *error)
 {
     if (!plans)
         return false;
-    struct plan *plan = &plans[class];
+    struct plan *plan = &plans->of[class];
     atomic_fetch_add_explicit(&plan->calls, 1, memory_order_relaxed);
     while (atomic_load_explicit(&plan->held, memory_order_relaxed))
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -163,6 +170,22 @@ void *wrap_new(size_t size)
     if (fails_errno(MEMORY))
         throw_bad_alloc();
     return real_new(size);
+}
+
+/* --- clocks -------------------------------------------------------------------------------------
+ */
+
+REAL(int, clock_gettime, clockid_t id, struct timespec *time);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *time)
+{
+    int result = __real_clock_gettime(id, time);
+    if (!plans || result)
+        return result;
+    time->tv_sec += atomic_load_explicit(&plans->passed_s, memory_order_relaxed);
+    if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
+        time->tv_sec += atomic_load_explicit(&plans->set_s, memory_order_relaxed);
+    return result;
 }
 
 /* --- sockets ------------------------------------------------------------------------------------
@@ -355,9 +378,9 @@ __attribute__((constructor)) static void begin(void)
     if (!path)
         return;
     int fd = __real_open64(path, O_RDWR | O_CLOEXEC);
-    void *memory = fd < 0 ? MAP_FAILED
-                          : mmap(NULL, CLASS_COUNT * sizeof(struct plan), PROT_READ | PROT_WRITE,
-                                 MAP_SHARED, fd, 0);
+    void *memory =
+        fd < 0 ? MAP_FAILED
+               : mmap(NULL, sizeof(struct plans), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) {
         perror(path);
         abort();

@@ -1,4 +1,4 @@
-"""The plan that failing.c follows: a shared file with six numbers for each class of calls."""
+"""The plan that failing.c follows: a shared file with six numbers for each class of calls, and two for clocks."""
 
 import mmap
 import struct
@@ -7,11 +7,13 @@ CLASSES = ["memory", "receive", "send", "accept", "connect", "socket", "watch", 
            "sql", "disk", "fsync", "resolve", "crypto"]
 ROW = struct.Struct("=qqqqqq")  # left, error, calls, failed, lasting, held
 
+CLOCKS = ROW.size * len(CLASSES)
+
 
 class Plan:
     def __init__(self, path):
         self.path = path
-        path.write_bytes(bytes(ROW.size * len(CLASSES)))
+        path.write_bytes(bytes(CLOCKS + 16))
         with path.open("r+b") as file:
             self.memory = mmap.mmap(file.fileno(), 0)
 
@@ -43,3 +45,8 @@ class Plan:
 
     def calls(self, name):
         return self.row(name)[2]
+
+    def clocks(self, passed_s, set_s=0):
+        """What the gateway's clocks say from now on: both are ahead by `passed_s`, and the wall clock, which
+        somebody has set, by `set_s` more, or less."""
+        struct.pack_into("=qq", self.memory, CLOCKS, passed_s, set_s)

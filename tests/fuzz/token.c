@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "fuzz.h"
 
@@ -141,16 +142,15 @@ static bool plainly_ours(struct slice payload)
     json_t *body = load(payload);
     json_int_t iat = json_integer_value(json_object_get(body, "iat"));
     json_int_t exp = json_integer_value(json_object_get(body, "exp"));
-    bool ours = json_object_size(body) == 8 &&
-                made_of(body, "sub", LETTERS " @.+", TOKEN_NAME_MAX) &&
-                made_of(body, "username", LETTERS " @.+", TOKEN_NAME_MAX) &&
-                made_of(body, "role", SMALL "_", TOKEN_ROLE_MAX) &&
-                made_of(body, "sid", LETTERS, TOKEN_WORD_MAX) &&
-                made_of(body, "jti", LETTERS, TOKEN_WORD_MAX) && text_is(body, "typ", "access") &&
-                json_is_integer(json_object_get(body, "iat")) &&
-                json_is_integer(json_object_get(body, "exp")) && iat >= 0 &&
-                iat <= NOW + TOKEN_CLOCK_SKEW_S && exp > NOW && exp > iat &&
-                exp - iat <= TOKEN_LIFETIME_S_MAX;
+    bool ours =
+        json_object_size(body) == 8 && made_of(body, "sub", LETTERS " @.+", TOKEN_NAME_MAX) &&
+        made_of(body, "username", LETTERS " @.+", TOKEN_NAME_MAX) &&
+        made_of(body, "role", SMALL "_", TOKEN_ROLE_MAX) &&
+        made_of(body, "sid", LETTERS, TOKEN_WORD_MAX) &&
+        made_of(body, "jti", LETTERS, TOKEN_WORD_MAX) && text_is(body, "typ", "access") &&
+        json_is_integer(json_object_get(body, "iat")) &&
+        json_is_integer(json_object_get(body, "exp")) && iat >= 0 && iat <= NOW + CLOCK_SKEW_S &&
+        exp > NOW && exp > iat && exp - iat <= TOKEN_LIFETIME_S_MAX;
     json_decref(body);
     return ours && slice_find(payload, '\\') == payload.len;
 }

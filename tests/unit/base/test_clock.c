@@ -23,6 +23,33 @@ static void monotonic_time_never_goes_back(void **state)
     assert_true(wall_s + 1 >= (uint64_t)before && wall_s <= (uint64_t)time(NULL) + 1);
 }
 
+static void credentials_are_judged_by_the_wall_clock_while_it_is_right(void **state)
+{
+    (void)state;
+    uint64_t before = clock_wall_us() / SECOND_US - 1;
+    uint64_t judged = clock_credential_s();
+    assert_true(judged >= before && judged <= clock_wall_us() / SECOND_US);
+}
+
+static void a_time_to_come_is_told_from_a_neighbours_clock(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t made, now;
+        bool ahead;
+    } rows[] = {
+        {100,                    100,        false},
+        {100,                    99,         false},
+        {100 + CLOCK_SKEW_S,     100,        false},
+        {100 + CLOCK_SKEW_S + 1, 100,        true },
+        {0,                      UINT64_MAX, false},
+        {UINT64_MAX,             0,          true },
+        {UINT64_MAX,             UINT64_MAX, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        assert_int_equal(clock_is_ahead(rows[i].made, rows[i].now), rows[i].ahead);
+}
+
 static void times_are_printed_in_each_form(void **state)
 {
     (void)state;
@@ -173,6 +200,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(monotonic_time_never_goes_back),
+        cmocka_unit_test(credentials_are_judged_by_the_wall_clock_while_it_is_right),
+        cmocka_unit_test(a_time_to_come_is_told_from_a_neighbours_clock),
         cmocka_unit_test(times_are_printed_in_each_form),
         cmocka_unit_test(dates_are_read),
         cmocka_unit_test(what_is_no_date_is_refused),

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sodium.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "identity/accounts_table.h"
 
@@ -369,6 +370,33 @@ static void nobody_stays_for_ever(void **state)
     assert_int_equal(err, ERR_DENIED);
     assert_true(now >= NOW + SESSION_S_MAX && now < NOW + SESSION_S_MAX + 10 * DAY);
     assert_false(stands(&gate, entry.id, NOW + SESSION_S_MAX));
+    secret_finish(&entry.refresh);
+    close_gate(&gate);
+}
+
+/* Its clock was ahead by a day, and is right again. */
+static void what_a_clock_ahead_has_made_opens_nothing(void **state)
+{
+    struct gate gate;
+    AUTO(secret) early = {0}, next = {0}, none = {0};
+    struct session *session;
+    open_with_anna(*state, &gate);
+    struct entry entry = enter(&gate, "anna");
+    char id[SESSION_ID_LEN + 1];
+    assert_int_equal(sign_in_at(&gate, "anna", NOW + DAY, &early, &session), OK);
+    memcpy(id, session->id, sizeof id);
+    assert_true(session_stands(session, NOW + DAY - CLOCK_SKEW_S));
+    assert_false(session_stands(session, NOW + DAY - CLOCK_SKEW_S - 1));
+    session_unref(session);
+    assert_int_equal(refresh_at(&gate, secret_reveal(&early), NOW, &none), ERR_DENIED);
+    assert_int_equal(refresh_at(&gate, secret_reveal(&entry.refresh), NOW + DAY, &next), OK);
+    assert_true(stands(&gate, entry.id, NOW + DAY));
+    assert_false(stands(&gate, entry.id, NOW));
+    assert_int_equal(refresh_at(&gate, secret_reveal(&next), NOW, &none), ERR_DENIED);
+    /* Nor after a start: the store knows when it was made. */
+    open_again(*state, &gate, NOW);
+    assert_false(stands(&gate, id, NOW));
+    assert_int_equal(refresh_at(&gate, secret_reveal(&early), NOW, &none), ERR_DENIED);
     secret_finish(&entry.refresh);
     close_gate(&gate);
 }
@@ -770,6 +798,7 @@ int main(void)
         TEST(the_reused_session_is_told),
         TEST(what_is_no_refresh_token_is_denied),
         TEST(nobody_stays_for_ever),
+        TEST(what_a_clock_ahead_has_made_opens_nothing),
         TEST(of_many_at_once_one_wins),
         TEST(an_ended_session_is_found_no_more_and_whoever_holds_it_sees_it),
         TEST(a_refresh_token_ends_its_session_for_whose_it_is),

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "identity/token_cache.h"
 
@@ -66,6 +67,17 @@ static void what_was_added_is_found_by_its_whole_digest(void **state)
         digest[bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_null(token_cache_find(&cache, digest, NOW));
     }
+}
+
+static void one_of_a_clock_that_was_ahead_is_gone(void **state)
+{
+    (void)state;
+    struct token_claims claims = {.iat_epoch_s = NOW + 3600, .exp_epoch_s = NOW + 7200};
+    token_cache_add(&cache, digest_of(1), &claims);
+    assert_non_null(token_cache_find(&cache, digest_of(1), NOW + 3600));
+    assert_non_null(token_cache_find(&cache, digest_of(1), NOW + 3600 - CLOCK_SKEW_S));
+    assert_null(token_cache_find(&cache, digest_of(1), NOW + 3600 - CLOCK_SKEW_S - 1));
+    assert_null(token_cache_find(&cache, digest_of(1), NOW + 3600));
 }
 
 static void the_second_it_expires_it_is_gone(void **state)
@@ -152,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_CACHE(what_was_added_is_found_by_its_whole_digest),
+        WITH_CACHE(one_of_a_clock_that_was_ahead_is_gone),
         WITH_CACHE(the_second_it_expires_it_is_gone),
         WITH_CACHE(a_full_cache_forgets_the_one_longest_unused),
         WITH_CACHE(a_flood_of_tokens_stays_within_the_bound),
