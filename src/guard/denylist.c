@@ -223,16 +223,26 @@ void deny_text_finish(struct deny_text *text)
     *text = (struct deny_text){0};
 }
 
+/* The index's place for what is looked for, a denial's number and 1; or 0, in a free one. It is
+ * looked for by its line's hash, if there is one, else by its identity: so that not even a file
+ * that says the same in every line makes long chains. */
+static uint32_t *place_of(const struct deny_text *text, uint64_t identity, uint64_t line_hash)
+{
+    for (size_t at = (size_t)(line_hash ? line_hash : identity);; at++) {
+        uint32_t *place = &text->index[at & text->mask];
+        if (!*place)
+            return place;
+        const struct denial *denial = &text->denials[*place - 1];
+        if (denial->ban.identity == identity && (!line_hash || denial->line_hash == line_hash))
+            return place;
+    }
+}
+
 const struct denial *deny_text_find(const struct deny_text *text, uint64_t identity,
                                     uint64_t line_hash)
 {
-    for (size_t at = (size_t)identity & text->mask; text->index && text->index[at];
-         at = (at + 1) & text->mask) {
-        const struct denial *denial = &text->denials[text->index[at] - 1];
-        if (denial->ban.identity == identity && (!line_hash || denial->line_hash == line_hash))
-            return denial;
-    }
-    return NULL;
+    const uint32_t *place = text->index ? place_of(text, identity, line_hash) : NULL;
+    return place && *place ? &text->denials[*place - 1] : NULL;
 }
 
 /* What is left of it now. Between what the line says and nothing, whatever the clock was when it
@@ -297,20 +307,26 @@ static enum err read_lines(struct deny_text *text, const struct deny_text *befor
     return OK;
 }
 
+static void put_in_index(struct deny_text *text, size_t number, uint64_t line_hash)
+{
+    uint32_t *place = place_of(text, text->denials[number].ban.identity, line_hash);
+    if (!*place)
+        *place = (uint32_t)number + 1;
+}
+
+/* Each identity once, and each line. */
 static enum err make_index(struct deny_text *text)
 {
     size_t size = 64;
-    while (size < text->count * 2)
+    while (size < text->count * 4)
         size *= 2;
     text->index = calloc(size, sizeof *text->index);
     if (!text->index)
         return ERR_MEMORY;
     text->mask = size - 1;
     for (size_t i = 0; i < text->count; i++) {
-        size_t at = (size_t)text->denials[i].ban.identity & text->mask;
-        while (text->index[at])
-            at = (at + 1) & text->mask;
-        text->index[at] = (uint32_t)i + 1;
+        put_in_index(text, i, 0);
+        put_in_index(text, i, text->denials[i].line_hash);
     }
     return OK;
 }

@@ -65,7 +65,7 @@ struct deny_text {
     size_t len;
     struct denial *denials; /* in the order of the lines */
     size_t count;
-    uint32_t *index; /* by identity, open addressing: the number of a denial plus one */
+    uint32_t *index; /* by identity and by line, open addressing: the number of a denial plus one */
     size_t mask;
 };
 

@@ -215,6 +215,29 @@ static void a_clock_jump_moves_no_end(void **state)
     deny_text_finish(&first);
 }
 
+/* Whoever appends to the file may say the same again and again: if reading it took a step for each
+ * pair of lines, this would take minutes. */
+static void many_lines_may_say_the_same(void **state)
+{
+    (void)state;
+    AUTO(buffer) lines = BUFFER_MAX((size_t)DENYLIST_ENTRIES_MAX * 32);
+    for (unsigned i = 0; i < DENYLIST_ENTRIES_MAX; i++)
+        buffer_printf(&lines, "203.0.113.9 # reason %u\n", i / 2);
+    struct deny_text text = {0}, again = {0};
+    read_text(&text, buffer_text_of(&lines), NULL, (struct deny_now){0}, NULL);
+    read_text(&again, buffer_text_of(&lines), &text, (struct deny_now){0}, NULL);
+    assert_int_equal(again.count, DENYLIST_ENTRIES_MAX);
+    uint64_t identity = again.denials[0].ban.identity;
+    assert_ptr_equal(deny_text_find(&again, identity, 0), &again.denials[0]);
+    for (size_t i = 0; i < again.count; i++)
+        assert_ptr_equal(deny_text_find(&again, identity, again.denials[i].line_hash),
+                         &again.denials[i / 2 * 2]);
+    assert_null(deny_text_find(&again, identity + 1, 0));
+    assert_null(deny_text_find(&again, identity, 1));
+    deny_text_finish(&text);
+    deny_text_finish(&again);
+}
+
 static void reasons_are_one_line_of_text(void **state)
 {
     (void)state;
@@ -238,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_broken_line_is_named_and_drops_nothing_else),
         cmocka_unit_test(removal_keeps_all_other_lines_as_they_are),
         cmocka_unit_test(a_clock_jump_moves_no_end),
+        cmocka_unit_test(many_lines_may_say_the_same),
         cmocka_unit_test(reasons_are_one_line_of_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
