@@ -1,17 +1,18 @@
 /* One open-addressing table for everything. The hard problem is ranges: an address may be in many
  * of them. A range is looked up as its prefix, and an address once for each length of prefix that
- * is in use: of the 162 there could be, an operator uses a handful. A table only ever gains cells,
- * so that a probe in progress never stops short; what goes, goes with the whole table. */
+ * is in use: of the 162 there could be, an operator uses a handful. Most addresses are spared even
+ * that, since no range begins as they do. A table only ever gains cells, so that a probe in
+ * progress never stops short; what goes, goes with the whole table. */
 #include "guard/bans.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "base/hash.h"
-
 enum {
     CELLS_MIN = 1024,
     LENGTHS_MAX = 33 + 129,
+    BEGIN_BITS = 16,
+    WORD_BITS = 64,
 };
 
 struct cell {
@@ -29,6 +30,8 @@ struct ban_table {
     atomic_size_t used;
     unsigned length_count;
     struct ban_length lengths[LENGTHS_MAX]; /* but for those of address_identity */
+    uint64_t
+        begins[(1 << BEGIN_BITS) / WORD_BITS]; /* a bit for each that such a range begins with */
     struct cell cells[];
 };
 
@@ -48,24 +51,18 @@ static uint64_t not_zero(uint64_t identity)
     return identity ? identity : 1;
 }
 
-/* `prefix` has no bits behind its length. The length is hashed too: 10.0.0.0/8 is not 10.0.0.0/16.
- */
-static uint64_t range_identity(const struct address *prefix, unsigned bits)
+static unsigned begin_of(const struct address *address)
 {
-    if (bits == address_identity_bits(prefix->family))
-        return not_zero(address_hash(prefix));
-    char text[2 + sizeof prefix->bytes] = {(char)prefix->family, (char)bits};
-    memcpy(text + 2, prefix->bytes, sizeof prefix->bytes);
-    return not_zero(hash_bytes(slice_make(text, sizeof text)));
+    return (unsigned)address->bytes[0] << 8 | address->bytes[1];
 }
 
 struct ban ban_of_range(const struct cidr *range, uint64_t until_us)
 {
-    struct address prefix = address_prefix(&range->network, range->bits);
-    return (struct ban){.identity = range_identity(&prefix, range->bits),
+    return (struct ban){.identity = address_prefix_hash(&range->network, range->bits),
                         .until_us = until_us,
-                        .family = prefix.family,
-                        .bits = (uint8_t)range->bits};
+                        .family = range->network.family,
+                        .bits = (uint8_t)range->bits,
+                        .begins = (uint16_t)begin_of(&range->network)};
 }
 
 /* --- a table ------------------------------------------------------------------------------------
@@ -121,14 +118,44 @@ static bool holds(const struct ban_table *table, uint64_t identity, uint64_t now
     }
 }
 
+static void note_begin(struct ban_table *table, const struct ban *ban)
+{
+    unsigned count = ban->bits < BEGIN_BITS ? 1U << (BEGIN_BITS - ban->bits) : 1;
+    for (unsigned begin = ban->begins; count; begin++, count--)
+        table->begins[begin / WORD_BITS] |= UINT64_C(1) << begin % WORD_BITS;
+}
+
 static void note_length(struct ban_table *table, const struct ban *ban)
 {
-    if (ban->family == ADDRESS_NONE || ban->bits == address_identity_bits(ban->family))
-        return;
     for (unsigned i = 0; i < table->length_count; i++)
         if (table->lengths[i].family == ban->family && table->lengths[i].bits == ban->bits)
             return;
     table->lengths[table->length_count++] = (struct ban_length){ban->family, ban->bits};
+}
+
+static void note_range(struct ban_table *table, const struct ban *ban)
+{
+    if (ban->family == ADDRESS_NONE || ban->bits == address_identity_bits(ban->family))
+        return;
+    note_begin(table, ban);
+    note_length(table, ban);
+}
+
+/* Is the address in a range? */
+static bool range_holds(const struct ban_table *table, const struct address *address,
+                        uint64_t now_us)
+{
+    unsigned begin = begin_of(address);
+    if (!(table->begins[begin / WORD_BITS] >> begin % WORD_BITS & 1))
+        return false;
+    for (unsigned i = 0; i < table->length_count; i++) {
+        if (table->lengths[i].family != address->family)
+            continue;
+        uint64_t identity = address_prefix_hash(address, table->lengths[i].bits);
+        if (holds(table, not_zero(identity), now_us))
+            return true;
+    }
+    return false;
 }
 
 /* --- all of them --------------------------------------------------------------------------------
@@ -168,16 +195,7 @@ bool bans_hold(const struct bans *bans, const struct address *address, uint64_t 
     if (!atomic_load_explicit(&bans->any, memory_order_relaxed))
         return false;
     const struct ban_table *table = table_of(bans);
-    if (holds(table, not_zero(hash), now_us))
-        return true;
-    for (unsigned i = 0; i < table->length_count; i++) {
-        if (table->lengths[i].family != address->family)
-            continue;
-        struct address prefix = address_prefix(address, table->lengths[i].bits);
-        if (holds(table, range_identity(&prefix, table->lengths[i].bits), now_us))
-            return true;
-    }
-    return false;
+    return holds(table, not_zero(hash), now_us) || range_holds(table, address, now_us);
 }
 
 bool bans_hold_key(const struct bans *bans, uint64_t identity, uint64_t now_us)
@@ -202,7 +220,7 @@ enum err bans_show(struct bans *bans, const struct ban *list, size_t count)
     if (!table)
         return ERR_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        note_length(table, &list[i]);
+        note_range(table, &list[i]);
         invariant(put(table, not_zero(list[i].identity), list[i].until_us));
     }
     atomic_store_explicit(&bans->table, table, memory_order_release);

@@ -14,6 +14,7 @@ struct ban {
     uint64_t until_us;          /* monotonic */
     enum address_family family; /* of a range; ADDRESS_NONE: a key */
     uint8_t bits;               /* of its prefix */
+    uint16_t begins;            /* with these 16 bits */
 };
 /* A single client (address_identity) is the range whose identity is its address_hash. */
 struct ban ban_of_range(const struct cidr *range, uint64_t until_us);

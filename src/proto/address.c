@@ -8,6 +8,7 @@
 #include "base/hash.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -16,21 +17,33 @@ static size_t family_bytes(enum address_family family)
     return family == ADDRESS_V4 ? 4 : family == ADDRESS_V6 ? 16 : 0;
 }
 
-/* The mask byte at `at` of a prefix of `bits`. */
-static uint8_t mask_byte(unsigned bits, size_t at)
+/* The `bits` in front of a word in network order: at most 64. */
+static uint64_t first_bits(uint64_t word, unsigned bits)
 {
-    unsigned before = (unsigned)at * 8;
-    if (bits >= before + 8)
-        return 0xff;
-    return bits <= before ? 0 : (uint8_t)(0xff00 >> (bits - before));
+    return bits >= 64 ? word : word & htobe64(~(UINT64_MAX >> bits));
+}
+
+/* The bytes of a prefix: all of them at once, since this is asked for every request. */
+struct prefix {
+    uint64_t words[2];
+};
+
+static struct prefix prefix_of(const struct address *address, unsigned bits)
+{
+    struct prefix prefix;
+    _Static_assert(sizeof prefix == sizeof address->bytes, "they are the same bytes");
+    memcpy(&prefix, address->bytes, sizeof prefix);
+    prefix.words[0] = first_bits(prefix.words[0], bits);
+    prefix.words[1] = first_bits(prefix.words[1], bits > 64 ? bits - 64 : 0);
+    return prefix;
 }
 
 struct address address_prefix(const struct address *address, unsigned bits)
 {
-    struct address prefix = {.family = address->family};
-    for (size_t i = 0; i < family_bytes(address->family); i++)
-        prefix.bytes[i] = address->bytes[i] & mask_byte(bits, i);
-    return prefix;
+    struct address cut = {.family = address->family};
+    const struct prefix prefix = prefix_of(address, bits);
+    memcpy(cut.bytes, &prefix, sizeof prefix);
+    return cut;
 }
 
 unsigned address_identity_bits(enum address_family family)
@@ -45,10 +58,15 @@ struct address address_identity(const struct address *address)
 
 uint64_t address_hash(const struct address *address)
 {
-    struct address identity = address_identity(address);
-    unsigned char text[1 + sizeof identity.bytes] = {(unsigned char)identity.family};
-    memcpy(text + 1, identity.bytes, sizeof identity.bytes);
-    return hash_bytes(slice_make((const char *)text, sizeof text));
+    return address_prefix_hash(address, address_identity_bits(address->family));
+}
+
+uint64_t address_prefix_hash(const struct address *address, unsigned bits)
+{
+    const struct prefix prefix = prefix_of(address, bits);
+    const uint64_t words[] = {prefix.words[0], prefix.words[1],
+                              (uint64_t)address->family << 8 | bits};
+    return hash_bytes(slice_make((const char *)words, sizeof words));
 }
 
 bool address_equal(const struct address *a, const struct address *b)
@@ -130,23 +148,18 @@ enum err cidr_parse(struct slice text, struct cidr *cidr)
     if (bits > bytes * 8)
         return ERR_SYNTAX;
     cidr->bits = (unsigned)bits;
-    for (size_t i = 0; i < bytes; i++)
-        if (cidr->network.bytes[i] & ~mask_byte(cidr->bits, i))
-            return ERR_SYNTAX;
-    return OK;
+    const struct prefix prefix = prefix_of(&cidr->network, cidr->bits);
+    return memcmp(&prefix, cidr->network.bytes, sizeof prefix) == 0 ? OK : ERR_SYNTAX;
 }
 
 bool cidr_contains(const struct cidr *cidr, const struct address *address)
 {
-    size_t bytes = family_bytes(cidr->network.family);
     if (cidr->network.family == ADDRESS_UNIX) /* made by hand; it has no text form */
         return address->family == ADDRESS_UNIX;
-    if (bytes == 0 || cidr->network.family != address->family)
+    if (cidr->network.family == ADDRESS_NONE || cidr->network.family != address->family)
         return false;
-    for (size_t i = 0; i < bytes; i++)
-        if ((cidr->network.bytes[i] ^ address->bytes[i]) & mask_byte(cidr->bits, i))
-            return false;
-    return true;
+    const struct prefix prefix = prefix_of(address, cidr->bits);
+    return memcmp(&prefix, cidr->network.bytes, sizeof prefix) == 0;
 }
 
 bool cidrs_contain(const struct cidr *cidrs, size_t count, const struct address *address)

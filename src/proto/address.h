@@ -10,7 +10,7 @@ enum address_family { ADDRESS_NONE, ADDRESS_V4, ADDRESS_V6, ADDRESS_UNIX };
 
 struct address {
     enum address_family family;
-    uint8_t bytes[16]; /* network order; IPv4 uses the first four */
+    uint8_t bytes[16]; /* network order; IPv4 uses the first four, the others are zero */
     uint16_t port;
 };
 
@@ -23,6 +23,8 @@ unsigned address_identity_bits(enum address_family family);
 struct address address_prefix(const struct address *address, unsigned bits);
 /* Of that, seeded: what limits and caps go by. */
 uint64_t address_hash(const struct address *address);
+/* The same of a prefix of any length: of 10.0.0.0/8 it is not that of 10.0.0.0/16. */
+uint64_t address_prefix_hash(const struct address *address, unsigned bits);
 bool address_equal(const struct address *a, const struct address *b); /* without port */
 /* An address without port or brackets; strict (no octal, no short forms, no zone). ERR_SYNTAX. */
 enum err address_parse(struct slice text, struct address *address) MUST_CHECK;
