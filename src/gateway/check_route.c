@@ -4,38 +4,29 @@
 #include "gateway/gate.h"
 #include "guard/cors.h"
 
-/* Is the path this route's? `*rest` is what is left of it: what is below, or what the star is. */
+/* Is the path this route's? `*rest` is what is left of it: what is below, or what the star is.
+ * Every request is compared with all of them, and most are told by their first letter. */
 static bool native_matches(const struct native_route *route, struct slice path, struct slice *rest)
 {
-    struct slice behind = slice_of(route->path), own = slice_cut(&behind, '*');
-    bool starred = own.len<strlen(route->path), below = own.len> 1 && slice_ends(own, SLICE("/"));
-    *rest = slice_make(NULL, 0);
-    if (!below)
-        return slice_equal(path, own);
-    if (!slice_starts(path, own))
+    const char *own = route->path;
+    if (path.len > 1 && own[1] != path.ptr[1])
         return false;
-    *rest = slice_from(path, own.len);
-    if (!starred)
+    size_t at = 0;
+    while (at < path.len && own[at] && own[at] != '*' && own[at] == path.ptr[at])
+        at++;
+    *rest = slice_make(NULL, 0);
+    if (own[at] == '\0' && at > 1 && own[at - 1] == '/') { /* all below it */
+        *rest = slice_from(path, at);
         return true;
+    }
+    if (own[at] != '*')
+        return own[at] == '\0' && at == path.len;
+    struct slice behind = slice_of(own + at + 1);
+    *rest = slice_from(path, at);
     if (rest->len <= behind.len || !slice_ends(*rest, behind))
         return false;
     rest->len -= behind.len;
     return slice_find(*rest, '/') == rest->len;
-}
-
-static void find_native(struct exchange *x, enum http_method method)
-{
-    const struct native_route *route = x->worker->shared->routes;
-    for (; route->path; route++) {
-        struct slice rest;
-        if (!native_matches(route, x->head->path, &rest))
-            continue;
-        x->path_methods |= 1u << route->method;
-        if (route->method == method) {
-            x->native = route;
-            x->path_rest = rest;
-        }
-    }
 }
 
 const struct native_route *find_open_route(const struct exchange *x)
@@ -48,6 +39,25 @@ const struct native_route *find_open_route(const struct exchange *x)
     return NULL;
 }
 
+/* True when a caller without a credential may know of the path. */
+static bool find_native(struct exchange *x, enum http_method method)
+{
+    const struct native_route *route = x->worker->shared->routes;
+    bool open = false;
+    for (; route->path; route++) {
+        struct slice rest;
+        if (!native_matches(route, x->head->path, &rest))
+            continue;
+        open |= route->open;
+        x->path_methods |= 1u << route->method;
+        if (route->method == method) {
+            x->native = route;
+            x->path_rest = rest;
+        }
+    }
+    return open;
+}
+
 enum verdict check_route(struct exchange *x)
 {
     const struct settings *settings = exchange_settings(x);
@@ -57,7 +67,7 @@ enum verdict check_route(struct exchange *x)
         return cors_preflight_allowed(settings, x->head) ? PASS : refuse(x, REFUSE_PREFLIGHT);
     }
     enum http_method method = x->head->method == METHOD_HEAD ? METHOD_GET : x->head->method;
-    find_native(x, method);
+    bool open = find_native(x, method);
     if (!x->path_methods)
         x->endpoint = endpoint_find(&x->use->snapshot->endpoints, method, x->head->path,
                                     &x->path_methods, &x->path_rest);
@@ -68,7 +78,7 @@ enum verdict check_route(struct exchange *x)
     if (x->path_methods & 1u << METHOD_GET)
         x->path_methods |= 1u << METHOD_HEAD;
     /* An open path may say 405 at once; the others do so once the caller is known. */
-    if (!x->native && x->path_methods && find_open_route(x))
+    if (!x->native && open)
         return refuse(x, REFUSE_METHOD_NOT_ALLOWED);
     return PASS;
 }

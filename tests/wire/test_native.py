@@ -3,6 +3,10 @@
 from tools.case import WireCase, rows
 from tools.client import chat
 
+NOTHING = "There is nothing at this path."
+NOT_ALLOWED = "This path is not on the gateway's allow-list."
+NO_METHOD = "This path does not take this method."
+
 
 class Native(WireCase):
     @classmethod
@@ -183,3 +187,25 @@ class OpenMetrics(WireCase):
 
     def test_an_allowed_address_reads_metrics_without_a_credential(self):
         self.assertEqual(self.get("/metrics").status, 200)
+
+
+class Paths(WireCase):
+    """Which of its own routes a path is: each is told by its whole text."""
+
+    @classmethod
+    def set_up(cls):
+        cls.manager = cls.gateway.key("manager", "manage_users,read_models")["key"]
+
+    @rows({"name": ("GET", "/api/v1/users/nobody", 404, 'no user is named "nobody"'),
+           "no name": ("GET", "/api/v1/users/", 404, NOTHING), "two names": ("GET", "/api/v1/users/a/b", 404, NOTHING),
+           "short": ("GET", "/api/v1/user", 404, NOTHING), "long": ("GET", "/api/v1/userss", 404, NOTHING),
+           "only the first letters": ("GET", "/api/v1/", 404, NOTHING),
+           "prefix of an open one": ("GET", "/healt", 403, NOT_ALLOWED),
+           "behind an open one": ("GET", "/health/", 403, NOT_ALLOWED),
+           "another first letter": ("GET", "/xhealth", 403, NOT_ALLOWED),
+           "open one, other method": ("DELETE", "/health", 405, NO_METHOD),
+           "other method": ("PUT", "/api/v1/users/nobody", 405, NO_METHOD)})
+    def path(self, method, path, status, message):
+        response = self.get(path, key=self.manager, method=method)
+        self.assert_refused(response, status)
+        self.assertTrue(response.json()["detail"].startswith(message), response)
