@@ -1,8 +1,9 @@
 /* See tls_authorities.h; called when a configuration is made ready. The hard problem: OpenSSL takes
  * an allocation that failed for the end of the file, or for a key of a kind that it does not know,
- * and says that all is well; what a certificate's extensions say it notes in the first handshake
- * that asks, and does not try twice. Either would close the way to a model server until the next
- * start. So all is noted here, twice, and has to come out the same. */
+ * and says that all is well; how strong a key is it may not come to note; what a certificate's
+ * extensions say it notes in the first handshake that asks, and does not try twice. Either would
+ * close the way to a model server until the next start. So all is noted here, twice, and has to
+ * come out the same. */
 #include "io/tls_authorities.h"
 
 #include <openssl/x509v3.h>
@@ -19,7 +20,8 @@ static int load(X509_STORE *store, const char *ca_file)
     STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
     for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
         X509 *one = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i)); /* or a revocation list */
-        usable += one && X509_check_purpose(one, -1, 0) == 1 && X509_get0_pubkey(one);
+        EVP_PKEY *key = one ? X509_get0_pubkey(one) : NULL;
+        usable += key && EVP_PKEY_get_security_bits(key) > 0 && X509_check_purpose(one, -1, 0) == 1;
     }
     return usable;
 }

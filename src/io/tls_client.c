@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "io/tls_authorities.h"
+#include "io/tls_context.h"
 #include "proto/address.h"
 
 enum { HOST_BYTES_MAX = 255 };
@@ -29,7 +30,7 @@ enum err tls_client_create(const char *ca_file, struct tls_client **client, stru
     struct tls_client *made = calloc(1, sizeof *made);
     if (!made)
         return ERR_MEMORY;
-    made->context = SSL_CTX_new(TLS_client_method());
+    made->context = tls_context_create();
     if (!made->context)
         return no_client(made, reason, "OpenSSL could not be set up");
     SSL_CTX_set_min_proto_version(made->context, TLS1_2_VERSION);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/slice.h"
+#include "io/tls_context.h"
 
 struct tls_server {
     unsigned references; /* one thread at a time: no atomic */
@@ -88,7 +89,7 @@ enum err tls_server_create(const struct tls_terms *terms, struct tls_server **se
     tls_identities_ref(terms->identities);
     *made = (struct tls_server){
         .references = 1, .identities = terms->identities, .http2 = terms->http2};
-    made->context = SSL_CTX_new(TLS_server_method());
+    made->context = tls_context_create();
     enum err err = made->context ? set_up(made, terms) : ERR_MEMORY;
     if (err) {
         tls_server_unref(made);

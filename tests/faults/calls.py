@@ -7,7 +7,7 @@ from case import CLOSED, Failing, FaultCase
 from tools.client import chat_request, request
 
 CALLS_MAX = 600     # of one class within one scenario; more would be a loop without end
-CRYPTO_MAX = 10_000  # OpenSSL takes its memory in small pieces
+CRYPTO_MAX = 20_000  # OpenSSL takes its memory in small pieces
 REFUSALS = (500, 502, 503, 504)
 SOCKETS = ["receive", "send", "accept", "watch"]
 LARGE = "x" * 200_000

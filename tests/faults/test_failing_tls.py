@@ -17,7 +17,7 @@ KEPT = ["memory", "crypto", "receive", "send"]
 FRESH = [*KEPT, "connect", "socket", "watch"]
 # A handshake takes OpenSSL a thousand pieces of memory.
 STEPS = {"crypto": either(31, 1)}
-RARE = {"crypto": either(301, 1), "memory": either(7, 1)}  # where each of them costs a reload
+RARE = {"crypto": either(301, 3), "memory": either(7, 1)}  # where each of them costs a reload
 
 
 class TlsCalls(CallCase):
