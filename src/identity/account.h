@@ -64,6 +64,9 @@ bool session_stands(const struct session *session, uint64_t now_epoch_s);
 /* Is it open, and its password still the one that was verified when `passwords_set` was that?
  * Lock-free; any thread that holds a reference. */
 bool account_stands(const struct account *account, unsigned passwords_set);
+/* How many accounts were made whose name may be that one: while it says the same, none was.
+ * Lock-free; any thread. */
+unsigned accounts_added(const struct accounts *accounts, struct slice name);
 void session_ref(struct session *session);
 void session_unref(struct session *session);
 void account_ref(struct account *account);

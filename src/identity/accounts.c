@@ -141,6 +141,16 @@ void accounts_destroy(struct accounts *accounts)
     free(accounts);
 }
 
+static size_t group_of(struct slice name)
+{
+    return hash_bytes(name) % ACCOUNT_NAME_GROUPS;
+}
+
+unsigned accounts_added(const struct accounts *accounts, struct slice name)
+{
+    return atomic_load_explicit(&accounts->added[group_of(name)], memory_order_acquire);
+}
+
 struct account *accounts_find(const struct accounts *accounts, struct slice name)
 {
     return map_find(&accounts->by_name, name);
@@ -255,6 +265,9 @@ static enum err add(struct accounts *accounts, struct store *store, struct store
         err = store_add_user(store, row, &account->number);
         if (err != OK)
             map_remove(&accounts->by_name, row->name);
+        else
+            atomic_fetch_add_explicit(&accounts->added[group_of(row->name)], 1,
+                                      memory_order_release);
     }
     if (err != OK)
         account_unref(account);

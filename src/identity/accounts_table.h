@@ -8,10 +8,15 @@
 #include "identity/accounts.h"
 #include "identity/live_table.h"
 
+enum { ACCOUNT_NAME_GROUPS = 256 };
+
 struct accounts {
     pthread_mutex_t lock;       /* the writer's: held while the store is written */
     struct map by_name;         /* every account, with the table's reference */
     struct live_table sessions; /* by id; with the table's reference each */
+    /* How many were made, by the hash of their names: for those who remember that there was none.
+     */
+    atomic_uint added[ACCOUNT_NAME_GROUPS];
 };
 
 /* All with the lock held. */

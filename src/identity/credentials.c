@@ -143,7 +143,8 @@ bool credential_stands(const struct credential *credential, const struct credent
     case CREDENTIAL_OF_STORE:
         return api_key_stands(credential->key, now_epoch_s);
     case CREDENTIAL_OF_NAMES:
-        if (names)
+        if (names && accounts_added(credential->accounts, slice_of(credential->name)) ==
+                         credential->accounts_added)
             now_stored = htpasswd_find(names, slice_of(credential->name));
         break;
     case CREDENTIAL_OF_KEYS:
@@ -315,7 +316,10 @@ static enum err prove_by_names(struct accounts *accounts, const struct htpasswd 
     enum err err = htpasswd_verify(names, claim->name, claim->secret);
     if (err == ERR_MEMORY)
         return err;
-    /* Whose account is closed, or has another password, does not come in by the other door. */
+    /* Whose account is closed, or has another password, does not come in by the other door; nor
+     * does, remembered, who gets one later. */
+    made->accounts = accounts;
+    made->accounts_added = accounts_added(accounts, claim->name);
     if (err != OK || is_account(accounts, claim->name))
         return ERR_DENIED;
     return take_entry(made, CREDENTIAL_OF_NAMES, claim->name, htpasswd_find(names, claim->name));

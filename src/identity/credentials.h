@@ -47,6 +47,8 @@ struct credential {
     uint64_t ban_hash;                 /* of a key: key_ban_identity; else 0 */
     _Atomic uint64_t last_client;      /* the address that it came from last, as a hash */
     struct account *account;           /* a reference; NULL: of no account */
+    const struct accounts *accounts;   /* in which the name was not, of an htpasswd file's; and */
+    unsigned accounts_added;           /* what accounts_added said before that was looked at */
     struct api_key *key;               /* the store's, with a reference; NULL: of none */
     unsigned passwords_set;            /* of the account, when it was verified */
     char stored[PASSWORD_STORED_SIZE]; /* what the file had, when it was verified */

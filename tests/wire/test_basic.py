@@ -456,6 +456,14 @@ class HtpasswdFile(FileCase):
         self.change("hugo", disabled=True)
         self.assertEqual(self.status("hugo"), 401)
 
+    def test_a_remembered_entry_does_not_open_an_account_made_later(self):
+        self.gateway.write(ines=sha1(PASSWORD))
+        self.assertEqual(self.status("ines"), 200)
+        self.add_user("ines", SECOND)
+        self.assertEqual((self.status("ines"), self.status("ines", SECOND)), (401, 200))
+        self.change("ines", disabled=True)
+        self.assertEqual((self.status("ines"), self.status("ines", SECOND)), (401, 401))
+
     def test_an_entry_removed_while_the_body_comes_opens_nothing(self):
         self.assertEqual(self.status("carol"), 200)
         body = json.dumps(chat()).encode()

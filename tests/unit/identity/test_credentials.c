@@ -233,10 +233,33 @@ static void an_account_goes_before_an_entry_of_its_name(void **state)
     char stored[PASSWORD_STORED_SIZE];
     assert_int_equal(password_hash_bcrypt(SLICE("another horse"), stored), OK);
     assert_int_equal(accounts_add(f.accounts, f.store, SLICE("alice"), stored, ROLE_USER, NOW), OK);
-    credentials_destroy(f.credentials);
-    f.credentials = credentials_create(count_grace, NULL);
     assert_int_equal(verify(&f, "alice", "correct horse"), ERR_DENIED);
     assert_int_equal(verify(&f, "alice", "another horse"), OK);
+    end(&f);
+}
+
+static void a_remembered_entry_ends_when_an_account_takes_its_name(void **state)
+{
+    struct fixture f = begin(*state, "alice:" SHA1 "\n");
+    struct claim claim = claim_of("alice", "correct horse");
+    struct credential *held;
+    assert_int_equal(
+        credentials_verify(f.credentials, f.accounts, f.keyring, f.files, &claim, NOW, &held), OK);
+    assert_true(credential_stands(held, f.files, NOW));
+    char stored[PASSWORD_STORED_SIZE];
+    assert_int_equal(password_hash_bcrypt(SLICE("another horse"), stored), OK);
+    assert_int_equal(accounts_add(f.accounts, f.store, SLICE("alice"), stored, ROLE_USER, NOW), OK);
+    assert_false(remembered(&f, "alice", "correct horse"));
+    assert_false(credential_stands(held, f.files, NOW)); /* nor for a request that waited */
+    const struct account_change disabled = {.sets_disabled = true, .disabled = true};
+    assert_int_equal(accounts_change(f.accounts, f.store, SLICE("alice"), &disabled, NOW), OK);
+    assert_false(remembered(&f, "alice", "correct horse"));
+    assert_int_equal(accounts_delete(f.accounts, f.store, SLICE("alice"), NOW), OK);
+    assert_false(remembered(&f, "alice", "correct horse"));
+    /* The name is nobody's again: the file counts, once it is asked. */
+    assert_int_equal(verify(&f, "alice", "correct horse"), OK);
+    assert_true(remembered(&f, "alice", "correct horse"));
+    credential_unref(held);
     end(&f);
 }
 
@@ -432,6 +455,7 @@ int main(void)
         IN_PLACE(a_change_of_the_account_ends_it),
         IN_PLACE(a_change_of_the_entry_ends_it),
         IN_PLACE(an_account_goes_before_an_entry_of_its_name),
+        IN_PLACE(a_remembered_entry_ends_when_an_account_takes_its_name),
         IN_PLACE(what_it_may_do_is_the_roles_to_say),
         IN_PLACE(a_key_of_the_file_is_remembered),
         IN_PLACE(what_the_file_says_now_counts),
