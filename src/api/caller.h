@@ -5,6 +5,7 @@
 #include "config/settings.h"
 #include "guard/rate.h"
 #include "identity/account.h"
+#include "identity/credentials.h"
 #include "identity/key.h"
 #include "identity/token_keys.h"
 #include "proto/address.h"
@@ -12,11 +13,12 @@
 struct caller {
     bool local; /* a command: whoever may open the data folder may do everything */
     permissions permissions;
-    const struct api_key *key;       /* NULL: by other means */
-    struct account *account;         /* signed in; else NULL */
-    struct slice session;            /* the id of the session */
-    const struct session *signed_in; /* the session itself: whether it still stands */
-    struct slice actor;              /* for the audit log */
+    const struct api_key *key;           /* NULL: by other means */
+    struct account *account;             /* signed in; else NULL */
+    struct slice session;                /* the id of the session */
+    const struct session *signed_in;     /* the session itself: whether it still stands */
+    const struct credential *credential; /* remembered, of a request without the two; else NULL */
+    struct slice actor;                  /* for the audit log */
     struct address ip;
     struct slice method, path, request_id;
     /* NULL for a command. */

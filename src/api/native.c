@@ -18,9 +18,10 @@ struct errand {
     const struct errand_plan *plan;
     struct desk *desk;
     const struct shared *shared;
-    struct snapshot *snapshot; /* a reference: settings and token keys */
-    struct api_key *key;       /* a reference, or NULL */
-    struct session *session;   /* the same */
+    struct snapshot *snapshot;     /* a reference: settings and token keys */
+    struct api_key *key;           /* a reference, or NULL */
+    struct session *session;       /* the same */
+    struct credential *credential; /* the same */
     struct caller caller;
     struct slice id, query, body;
     bool form;
@@ -94,6 +95,7 @@ static void release(struct errand *errand)
 {
     api_key_unref(errand->key);
     session_unref(errand->session);
+    credential_unref(errand->credential);
     snapshot_unref(errand->snapshot);
     if (errand->answer.bytes) /* tokens and keys */
         explicit_bzero(errand->answer.bytes, errand->answer.len);
@@ -148,6 +150,9 @@ static void hold(struct errand *errand, const struct exchange *x)
     errand->session = x->principal.session;
     if (errand->session)
         session_ref(errand->session);
+    errand->credential = x->principal.credential;
+    if (errand->credential)
+        credential_ref(errand->credential);
 }
 
 /* What only reads may be given up when the client is, and when the gate closes. */
@@ -167,6 +172,7 @@ static void introduce(struct errand *errand, const struct exchange *x, char **at
         .account = session ? session->account : NULL,
         .session = slice_of(session ? session->id : NULL),
         .signed_in = session,
+        .credential = errand->credential,
         .actor = put(at, exchange_actor(x)),
         .ip = x->client,
         .method = slice_of(http_method_name(x->head->method)),

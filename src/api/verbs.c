@@ -69,11 +69,31 @@ static json_t *run_named(const struct desk *desk, const struct caller *caller,
     return verb_refusal("usage", NULL, "unknown verb; is this sallyport as new as the command?");
 }
 
+/* A name and a password, or a key of the file, which is asked as it is now. Names of an htpasswd
+ * file change nothing here: they have no right to. */
+static bool credential_holds(const struct desk *desk, const struct caller *caller,
+                             uint64_t now_epoch_s)
+{
+    const struct credential *credential = caller->credential;
+    struct keys_file *keys = NULL;
+    if (credential->home == CREDENTIAL_OF_NAMES)
+        return true;
+    if (credential->home == CREDENTIAL_OF_KEYS && desk->file_keys)
+        keys = desk->file_keys(desk->context);
+    const struct credential_files files = {.keys = keys};
+    bool holds = credential_stands(credential, &files, now_epoch_s) &&
+                 !(caller->permissions & ~credential_permissions(credential, &files));
+    keys_file_unref(keys);
+    return holds;
+}
+
 /* Who asks may have been shut out, or have lost rights, since the gate let the request pass: it
  * waited in a lane, and for a password to be hashed. */
-static bool caller_stands(const struct caller *caller)
+static bool caller_stands(const struct desk *desk, const struct caller *caller)
 {
     uint64_t now_epoch_s = clock_credential_s();
+    if (caller->credential && !credential_holds(desk, caller, now_epoch_s))
+        return false;
     if (caller->key && (!api_key_stands(caller->key, now_epoch_s) ||
                         caller->permissions & ~api_key_permissions(caller->key)))
         return false;
@@ -87,7 +107,8 @@ static json_t *refuse_fallen(void)
 
 json_t *verb_run(const struct desk *desk, const struct caller *caller, const json_t *request)
 {
-    json_t *response = caller_stands(caller) ? run_named(desk, caller, request) : refuse_fallen();
+    json_t *response =
+        caller_stands(desk, caller) ? run_named(desk, caller, request) : refuse_fallen();
     return json_is_null(response) ? NULL : response;
 }
 
@@ -378,7 +399,7 @@ enum err verb_record_all(const struct desk *desk, const struct caller *caller,
                          size_t *recorded)
 {
     *recorded = 0;
-    if (!caller_stands(caller))
+    if (!caller_stands(desk, caller))
         return ERR_DENIED;
     return record_changes(desk, caller, event, subjects, count, OK, recorded);
 }

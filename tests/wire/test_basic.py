@@ -349,6 +349,22 @@ class UnderAttack(BasicCase):
         with last:
             self.assertEqual(last.read().status, 200)
 
+    def test_who_is_disabled_while_an_errand_waits_changes_nothing(self):
+        for name in ("chief", "boss"):
+            self.add_user(name)
+            self.gateway.command("user", "role", name, "--role", "admin")
+            self.assertEqual(self.models(name, PASSWORD).status, 200)
+        clients = self.flood(30)
+        body = {"username": "planted", "password": SECOND, "role": "admin"}
+        with self.client() as client:
+            client.send(request("POST", "/api/v1/users", [basic("boss", PASSWORD)], body))
+            self.gateway.command("user", "disable", "boss")
+            self.assert_refused(client.read(), 401)
+        for client in clients:
+            client.close()
+        names = [user["username"] for user in json.loads(self.gateway.command("user", "list", "--json").stdout)]
+        self.assertNotIn("planted", names)
+
     def test_an_address_pays_before_anything_is_verified(self):
         self.gateway.sections["limits"].update(ip="6/hour", ip_burst=3)
         self.gateway.write_config()
