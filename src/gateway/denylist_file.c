@@ -103,22 +103,22 @@ static void count_entries(struct denylist *d)
         atomic_store_explicit(&d->entries[i], entries[i], memory_order_relaxed);
 }
 
-/* Those on their way to the disk hold as well. */
+/* Those on their way to the disk hold as well, also those that came while the others were put into
+ * their table: what is queued after the swap finds the new one. */
 static enum err show(struct denylist *d)
 {
-    struct ban *list = malloc((d->text.count + QUEUE_MAX) * sizeof *list);
-    if (!list)
+    struct ban_table *table = bans_make(NULL, 0, d->text.count + QUEUE_MAX);
+    if (!table)
         return ERR_MEMORY;
-    size_t count = 0;
-    for (; count < d->text.count; count++)
-        list[count] = d->text.denials[count].ban;
+    for (size_t i = 0; i < d->text.count; i++)
+        bans_put(table, &d->text.denials[i].ban);
     pthread_mutex_lock(&d->queue_lock);
     for (unsigned i = 0; i < d->queued; i++)
-        list[count++] = d->queue[i].ban;
+        bans_put(table, &d->queue[i].ban);
+    struct ban_table *old = bans_swap(d->bans, table);
     pthread_mutex_unlock(&d->queue_lock);
-    enum err err = bans_show(d->bans, list, count);
-    free(list);
-    return err;
+    bans_drop(d->bans, old);
+    return OK;
 }
 
 /* `bytes` are what the file says now. An error leaves all as it was, and has the next look read the

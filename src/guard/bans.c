@@ -214,21 +214,43 @@ bool bans_add(struct bans *bans, uint64_t identity, uint64_t until_us)
     return true;
 }
 
-enum err bans_show(struct bans *bans, const struct ban *list, size_t count)
+struct ban_table *bans_make(const struct ban *list, size_t count, size_t more)
 {
-    struct ban_table *table = table_create(count), *old = atomic_load(&bans->table);
-    if (!table)
-        return ERR_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        note_range(table, &list[i]);
-        invariant(put(table, not_zero(list[i].identity), list[i].until_us));
-    }
+    struct ban_table *table = table_create(count + more);
+    for (size_t i = 0; table && i < count; i++)
+        bans_put(table, &list[i]);
+    return table;
+}
+
+void bans_put(struct ban_table *table, const struct ban *ban)
+{
+    note_range(table, ban);
+    invariant(put(table, not_zero(ban->identity), ban->until_us));
+}
+
+struct ban_table *bans_swap(struct bans *bans, struct ban_table *table)
+{
+    bool any = atomic_load_explicit(&table->used, memory_order_relaxed) > 0;
+    struct ban_table *old = atomic_load(&bans->table);
     atomic_store_explicit(&bans->table, table, memory_order_release);
-    atomic_store_explicit(&bans->any, count > 0, memory_order_relaxed);
+    atomic_store_explicit(&bans->any, any, memory_order_relaxed);
     atomic_fetch_add_explicit(&bans->generation, 1, memory_order_release);
+    return old;
+}
+
+void bans_drop(struct bans *bans, struct ban_table *old)
+{
     if (bans->grace)
         bans->grace(bans->context);
     free(old);
+}
+
+enum err bans_show(struct bans *bans, const struct ban *list, size_t count)
+{
+    struct ban_table *table = bans_make(list, count, 0);
+    if (!table)
+        return ERR_MEMORY;
+    bans_drop(bans, bans_swap(bans, table));
     return OK;
 }
 

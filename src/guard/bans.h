@@ -39,6 +39,15 @@ bool bans_add(struct bans *bans, uint64_t identity, uint64_t until_us);
 /* These and no others hold from now on; of one that is there twice, the later end. One thread at a
  * time, which takes no part in `grace`. ERR_MEMORY: nothing changed. */
 enum err bans_show(struct bans *bans, const struct ban *list, size_t count) MUST_CHECK;
+/* The same in steps, for whoever adds what came meanwhile before it is shown: with the lock that
+ * those who bans_add take before, none falls between the two tables. */
+struct ban_table;
+/* With room for `more`. NULL: no memory. */
+struct ban_table *bans_make(const struct ban *list, size_t count, size_t more);
+void bans_put(struct ban_table *table, const struct ban *ban);
+/* The one that it takes the place of, for bans_drop, which waits for its readers. */
+struct ban_table *bans_swap(struct bans *bans, struct ban_table *table);
+void bans_drop(struct bans *bans, struct ban_table *old);
 /* Moves whenever there may be a new one. Any thread. */
 unsigned bans_generation(const struct bans *bans);
 

@@ -1,7 +1,9 @@
 /* The deny-list on disk: what an event loop bans holds at once and comes to stand in the file,
  * whatever becomes of the file meanwhile. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -288,6 +290,85 @@ static void removal_reads_what_others_wrote_first(void **state)
     assert_int_equal(denylist_remove(place->denylist, &entry), ERR_NOT_FOUND);
 }
 
+/* --- beside an event loop -----------------------------------------------------------------------
+ */
+
+enum { LINES = 4000, BANS = 16000, WATCHED = 64 };
+
+struct race {
+    struct denylist *denylist;
+    atomic_uint turns;
+    atomic_bool over;
+    atomic_uint banned;
+    unsigned lost;
+};
+
+static struct address nth_client(unsigned n)
+{
+    struct address address = {.family = ADDRESS_V4};
+    const uint8_t bytes[4] = {100, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
+    memcpy(address.bytes, bytes, sizeof bytes);
+    return address;
+}
+
+static bool holds_nth(const struct race *race, unsigned n)
+{
+    const struct address address = nth_client(n);
+    return bans_hold(denylist_bans(race->denylist), &address, address_hash(&address),
+                     clock_now_us());
+}
+
+/* An event loop: each turn bans one more, and sees whether the last ones are. */
+static void *ban_on(void *context)
+{
+    struct race *race = context;
+    while (!atomic_load(&race->over)) {
+        unsigned banned = atomic_load(&race->banned);
+        const struct address address = nth_client(banned);
+        const struct deny_entry entry = deny_entry_of_client(&address);
+        banned += denylist_ban(race->denylist, &entry, clock_now_us());
+        atomic_store(&race->banned, banned);
+        for (unsigned i = banned < WATCHED ? 0 : banned - WATCHED; i < banned; i++)
+            race->lost += !holds_nth(race, i);
+        atomic_fetch_add(&race->turns, 1);
+    }
+    return NULL;
+}
+
+static void wait_turn(void *context)
+{
+    struct race *race = context;
+    unsigned before = atomic_load(&race->turns);
+    while (!atomic_load(&race->over) && atomic_load(&race->turns) - before < 2)
+        ;
+}
+
+static void a_ban_holds_while_the_others_are_shown_anew(void **state)
+{
+    struct place *place = *state;
+    struct race race = {.over = true};
+    struct faults faults = {0};
+    pthread_t loop;
+    assert_true(ban(place, "203.0.113.9", 0));
+    denylist_look(place->denylist, false); /* makes the folder */
+    denylist_close(place->denylist);
+    FILE *file = fopen(place->path, "w");
+    assert_non_null(file);
+    for (unsigned i = 0; i < LINES; i++)
+        fprintf(file, "10.%u.%u.%u\n", i >> 16, i >> 8 & 255, i & 255);
+    fclose(file);
+    assert_int_equal(denylist_open(place->path, wait_turn, &race, &place->denylist, &faults), OK);
+    race.denylist = place->denylist;
+    atomic_store(&race.over, false);
+    assert_int_equal(pthread_create(&loop, NULL, ban_on, &race), 0);
+    while (atomic_load(&race.banned) < BANS)
+        denylist_look(place->denylist, false);
+    atomic_store(&race.over, true);
+    pthread_join(loop, NULL);
+    assert_int_equal(race.lost, 0);
+    faults_finish(&faults);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +387,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_kinds_share_the_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_over_is_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(removal_reads_what_others_wrote_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_ban_holds_while_the_others_are_shown_anew, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
