@@ -107,7 +107,7 @@ static void count_entries(struct denylist *d)
  * their table: what is queued after the swap finds the new one. */
 static enum err show(struct denylist *d)
 {
-    struct ban_table *table = bans_make(NULL, 0, d->text.count + QUEUE_MAX);
+    struct ban_table *table = bans_make(d->text.count + QUEUE_MAX);
     if (!table)
         return ERR_MEMORY;
     for (size_t i = 0; i < d->text.count; i++)

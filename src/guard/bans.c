@@ -214,12 +214,9 @@ bool bans_add(struct bans *bans, uint64_t identity, uint64_t until_us)
     return true;
 }
 
-struct ban_table *bans_make(const struct ban *list, size_t count, size_t more)
+struct ban_table *bans_make(size_t room)
 {
-    struct ban_table *table = table_create(count + more);
-    for (size_t i = 0; table && i < count; i++)
-        bans_put(table, &list[i]);
-    return table;
+    return table_create(room);
 }
 
 void bans_put(struct ban_table *table, const struct ban *ban)
@@ -247,9 +244,11 @@ void bans_drop(struct bans *bans, struct ban_table *old)
 
 enum err bans_show(struct bans *bans, const struct ban *list, size_t count)
 {
-    struct ban_table *table = bans_make(list, count, 0);
+    struct ban_table *table = bans_make(count);
     if (!table)
         return ERR_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        bans_put(table, &list[i]);
     bans_drop(bans, bans_swap(bans, table));
     return OK;
 }

@@ -42,8 +42,8 @@ enum err bans_show(struct bans *bans, const struct ban *list, size_t count) MUST
 /* The same in steps, for whoever adds what came meanwhile before it is shown: with the lock that
  * those who bans_add take before, none falls between the two tables. */
 struct ban_table;
-/* With room for `more`. NULL: no memory. */
-struct ban_table *bans_make(const struct ban *list, size_t count, size_t more);
+/* Empty, with room for so many. NULL: no memory. */
+struct ban_table *bans_make(size_t room);
 void bans_put(struct ban_table *table, const struct ban *ban);
 /* The one that it takes the place of, for bans_drop, which waits for its readers. */
 struct ban_table *bans_swap(struct bans *bans, struct ban_table *table);
