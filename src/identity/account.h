@@ -44,7 +44,7 @@ struct account {
 struct session {
     atomic_uint references;
     atomic_bool revoked;
-    _Atomic uint64_t renewed_epoch_s; /* made, or last refreshed; of one that was loaded, made */
+    _Atomic uint64_t renewed_epoch_s; /* made, or last refreshed */
     _Atomic uint64_t expires_epoch_s;
     char id[SESSION_ID_LEN + 1];
     uint64_t created_epoch_s;

@@ -81,7 +81,7 @@ enum err accounts_show_session(struct accounts *accounts, struct account *accoun
     if (!session)
         return ERR_MEMORY;
     atomic_init(&session->references, 1);
-    atomic_init(&session->renewed_epoch_s, stored->created_epoch_s);
+    atomic_init(&session->renewed_epoch_s, stored->renewed_epoch_s);
     atomic_init(&session->expires_epoch_s, stored->expires_epoch_s);
     memcpy(session->id, stored->id, sizeof session->id);
     session->created_epoch_s = stored->created_epoch_s;
@@ -229,6 +229,7 @@ static void make_session(const struct account *account, uint64_t now_epoch_s, ui
     *made = (struct stored_session){
         .user_number = account->number,
         .created_epoch_s = now_epoch_s,
+        .renewed_epoch_s = now_epoch_s,
         .expires_epoch_s = now_epoch_s + (lifetime_s < SESSION_S_MAX ? lifetime_s : SESSION_S_MAX),
     };
     base64url_print(random, sizeof random, made->id);

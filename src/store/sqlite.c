@@ -58,7 +58,8 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
                        " WHERE id = ?1 AND revoked_epoch_s = 0",
     [REVOKE_USER_SESSIONS] = "UPDATE sessions SET revoked_epoch_s = ?3"
                              " WHERE user_number = ?1 AND id <> ?2 AND revoked_epoch_s = 0",
-    [LIST_SESSIONS] = "SELECT " SESSION_COLUMNS " FROM sessions"
+    [LIST_SESSIONS] = "SELECT " SESSION_COLUMNS ", (SELECT coalesce(max(used_epoch_s), 0)"
+                      " FROM refresh_tokens WHERE session_id = sessions.id) FROM sessions"
                       " WHERE revoked_epoch_s = 0 AND expires_epoch_s > ?1"
                       " ORDER BY created_epoch_s, id",
     [PRUNE_SESSIONS] = "DELETE FROM sessions WHERE expires_epoch_s < ?1"

@@ -217,6 +217,10 @@ static enum err hand_session_on(void *context, sqlite3_stmt *row)
     const struct session_reader *reader = context;
     struct stored_session session = {0};
     TRY(read_session(row, &session));
+    if (!column_number(row, 5, INT64_MAX, &session.renewed_epoch_s))
+        return ERR_STORE;
+    if (session.renewed_epoch_s < session.created_epoch_s)
+        session.renewed_epoch_s = session.created_epoch_s;
     return reader->each(reader->context, &session);
 }
 

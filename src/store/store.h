@@ -128,6 +128,7 @@ struct stored_session {
     char id[SESSION_ID_LEN + 1]; /* base64url of 128 random bits */
     uint64_t user_number;
     uint64_t created_epoch_s;
+    uint64_t renewed_epoch_s; /* made, or last refreshed; set by store_each_session only */
     uint64_t expires_epoch_s; /* of its last refresh token; moves with each refresh */
     uint64_t revoked_epoch_s; /* 0: live */
 };

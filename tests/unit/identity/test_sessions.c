@@ -393,10 +393,12 @@ static void what_a_clock_ahead_has_made_opens_nothing(void **state)
     assert_true(stands(&gate, entry.id, NOW + DAY));
     assert_false(stands(&gate, entry.id, NOW));
     assert_int_equal(refresh_at(&gate, secret_reveal(&next), NOW, &none), ERR_DENIED);
-    /* Nor after a start: the store knows when it was made. */
+    /* Nor after a start: the store knows when it was made, and when it was refreshed. */
     open_again(*state, &gate, NOW);
     assert_false(stands(&gate, id, NOW));
     assert_int_equal(refresh_at(&gate, secret_reveal(&early), NOW, &none), ERR_DENIED);
+    assert_false(stands(&gate, entry.id, NOW));
+    assert_int_equal(refresh_at(&gate, secret_reveal(&next), NOW, &none), ERR_DENIED);
     secret_finish(&entry.refresh);
     close_gate(&gate);
 }
