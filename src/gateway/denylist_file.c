@@ -55,6 +55,12 @@ static struct deny_now both_clocks(void)
     return (struct deny_now){.wall_us = clock_wall_us(), .now_us = clock_now_us()};
 }
 
+/* For a line, which has whole seconds. Up: what is written then holds no shorter than it says. */
+static uint64_t this_second(void)
+{
+    return (clock_wall_us() + SECOND_US - 1) / SECOND_US;
+}
+
 /* --- what holds ---------------------------------------------------------------------------------
  */
 
@@ -340,7 +346,7 @@ static uint64_t entries_of_all_kinds(const struct denylist *d)
 bool denylist_ban(struct denylist *d, const struct deny_entry *entry, uint64_t now_us)
 {
     struct queued one = {.entry = *entry};
-    one.entry.at_epoch_s = clock_wall_us() / SECOND_US;
+    one.entry.at_epoch_s = this_second();
     one.ban =
         deny_entry_ban(entry, entry->seconds ? now_us + entry->seconds * SECOND_US : BAN_FOREVER);
     pthread_mutex_lock(&d->queue_lock);
@@ -359,7 +365,7 @@ enum err denylist_add(struct denylist *d, struct deny_entry *entry)
     char memory[512];
     struct buffer line = BUFFER_OVER(memory, sizeof memory);
     pthread_mutex_lock(&d->lock);
-    entry->at_epoch_s = clock_wall_us() / SECOND_US;
+    entry->at_epoch_s = this_second();
     deny_line_print(&line, entry);
     enum err err = d->text.count < TEXT_MAX ? line.failed : ERR_LIMIT;
     if (err == OK)

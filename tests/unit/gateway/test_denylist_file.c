@@ -277,6 +277,20 @@ static void what_is_over_is_removed(void **state)
     assert_true(held(place, "203.0.113.8"));
 }
 
+/* Also when it is made near the end of a second, which the line cuts off. */
+static void a_ban_lasts_as_long_as_it_says(void **state)
+{
+    struct place *place = *state;
+    while (clock_wall_us() % SECOND_US < 800000)
+        usleep(10000);
+    uint64_t begun_us = clock_now_us();
+    assert_true(ban(place, "203.0.113.9", 1));
+    denylist_look(place->denylist, false);
+    while (held(place, "203.0.113.9"))
+        usleep(1000);
+    assert_true(clock_now_us() - begun_us >= SECOND_US);
+}
+
 static void removal_reads_what_others_wrote_first(void **state)
 {
     struct place *place = *state;
@@ -386,6 +400,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(all_kinds_share_the_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_over_is_removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_ban_lasts_as_long_as_it_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(removal_reads_what_others_wrote_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_ban_holds_while_the_others_are_shown_anew, set_up,
                                         tear_down),
