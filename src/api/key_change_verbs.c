@@ -22,6 +22,7 @@ struct order {
     struct key_words models, endpoints, ip_ranges;
     char name[KEY_NAME_BYTES_MAX], owner[KEY_NAME_BYTES_MAX], rate[KEY_RATE_BYTES_MAX];
     struct slice old; /* the id of the key that is rotated; empty: none is */
+    uint64_t old_end_epoch_s;
     char
         made[KEY_ID_LEN + 1]; /* what was recorded as about to be made or changed; empty: nothing */
     char reason[REASON_BYTES]; /* what the record says of it */
@@ -301,6 +302,9 @@ static enum err edit_rotated(void *context, const struct stored_key *row,
     if (!key_is_own(order->caller, row->owner))
         return ERR_NOT_FOUND;
     TRY(keep(order, row, wanted));
+    order->old_end_epoch_s = order->now_epoch_s + (uint64_t)wishes->grace_s;
+    if (row->expires_epoch_s && row->expires_epoch_s < order->old_end_epoch_s)
+        order->old_end_epoch_s = row->expires_epoch_s;
     snprintf(order->reason, sizeof order->reason, "rotated from %.*s", SLICE_ARG(order->old));
     if (!wishes->has_days && !wishes->no_end && row->expires_epoch_s &&
         row->expires_epoch_s <= order->now_epoch_s)
@@ -316,9 +320,9 @@ static enum err edit_rotated(void *context, const struct stored_key *row,
 static json_t *tell_end(const struct order *order, json_t *response)
 {
     json_t *key = json_object_get(response, "key");
-    uint64_t end_epoch_s = order->now_epoch_s + (uint64_t)order->wishes->grace_s;
-    if (key && (json_object_set_new(key, "replaces", text_value(order->old)) != 0 ||
-                json_object_set_new(key, "replaced_ends_at", time_value(end_epoch_s)) != 0)) {
+    if (key &&
+        (json_object_set_new(key, "replaces", text_value(order->old)) != 0 ||
+         json_object_set_new(key, "replaced_ends_at", time_value(order->old_end_epoch_s)) != 0)) {
         json_decref(response);
         return NULL;
     }

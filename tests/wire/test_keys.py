@@ -207,6 +207,13 @@ class Changes(Case):
         self.assertTrue(self.opens(last))
         self.assertIn(new["id"], self.audit("key_update", old)[0]["reason"])
 
+    def test_what_is_rotated_ends_no_later_than_it_would_have(self):
+        old = self.make(expires_in_days=1)
+        new = self.native("POST", f"{KEYS}/{old['id']}/rotate", {"grace_seconds": 604800}).json()
+        self.gateway.secrets.append(new["key"])
+        self.assertEqual(self.native("GET", f"{KEYS}/{old['id']}").json()["expires_at"], old["expires_at"])
+        self.assertEqual(new["replaced_ends_at"], old["expires_at"])
+
     def test_the_grace_ends(self):
         old = self.make()
         response = self.native("POST", f"{KEYS}/{old['id']}/rotate", {"grace_seconds": 1})
