@@ -129,7 +129,7 @@ static void read_seconds(struct slice *text, struct deny_entry *entry)
     struct slice before = *text, digits = cut_last(&before, SLICE(" for "));
     uint64_t seconds;
     if (digits.len < 2 || digits.len > FOR_DIGITS_MAX + 1 || !slice_ends(digits, SLICE("s")) ||
-        !slice_number(slice_to(digits, digits.len - 1), DENY_SECONDS_MAX, &seconds))
+        !slice_number(slice_to(digits, digits.len - 1), DENY_SECONDS_MAX, &seconds) || !seconds)
         return;
     entry->seconds = seconds;
     *text = before;
@@ -152,6 +152,21 @@ static void keep_reason(struct slice text, struct deny_entry *entry)
     }
 }
 
+/* Why a comment without a time at its end may not be what was meant; NULL: it has none. `behind` is
+ * what follows its last "at". */
+static const char *time_fault(const struct deny_entry *entry, struct slice behind)
+{
+    uint64_t ignored;
+    if (entry->seconds)
+        return "it says for how long, but not since when (at YYYY-MM-DD HH:MM:SS, in UTC): it "
+               "holds until it is removed";
+    if (behind.len > TIME_LEN && read_time(slice_to(behind, TIME_LEN), &ignored) == OK)
+        return "behind its time may only stand for how long, in seconds up to a year (for 900s): "
+               "it "
+               "holds until it is removed";
+    return NULL;
+}
+
 /* From the right, since a reason may hold any of these words. */
 static const char *read_comment(struct slice comment, struct deny_entry *entry)
 {
@@ -164,9 +179,7 @@ static const char *read_comment(struct slice comment, struct deny_entry *entry)
     const char *fault = NULL;
     if (read_time(slice_trim(time), &entry->at_epoch_s) != OK) {
         reason = comment;
-        if (entry->seconds)
-            fault = "it says for how long, but not since when (at YYYY-MM-DD HH:MM:SS, in UTC): it "
-                    "holds until it is removed";
+        fault = time_fault(entry, slice_trim(time));
         entry->seconds = 0;
     }
     keep_reason(reason, entry);

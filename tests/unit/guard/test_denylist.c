@@ -65,15 +65,31 @@ static void lines_are_read(void **state)
     }
 }
 
-static void a_line_without_a_time_that_says_for_how_long_is_told(void **state)
+static void a_line_whose_end_cannot_be_read_is_told(void **state)
 {
     (void)state;
-    struct deny_entry entry;
-    const char *fault;
-    assert_int_equal(deny_line_parse(SLICE("1.1.1.1 # Blocked: x at noon for 5s"), &entry, &fault),
-                     OK);
-    assert_non_null(fault);
-    assert_int_equal(entry.seconds, 0);
+    static const struct {
+        const char *line;
+        bool told;
+    } rows[] = {
+        {"1.1.1.1 # Blocked: x at noon for 5s",                         true },
+        {"1.1.1.1 # Blocked: x at 2025-11-03 10:30:00 for 15m",         true },
+        {"1.1.1.1 # Blocked: x at 2025-11-03 10:30:00 for 0s",          true },
+        {"1.1.1.1 # Blocked: x at 2025-11-03 10:30:00 for 99999999s",   true },
+        {"1.1.1.1 # Blocked: x at 2025-11-03 10:30:00 until Christmas", true },
+        {"1.1.1.1 # Blocked: x at 2025-11-03 10:30:00",                 false},
+        {"1.1.1.1 # Blocked: not at home for now",                      false},
+        {"1.1.1.1 # Blocked: x at 2025-11-03",                          false},
+        {"1.1.1.1 # x",                                                 false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct deny_entry entry;
+        const char *fault;
+        assert_int_equal(deny_line_parse(slice_of(rows[i].line), &entry, &fault), OK);
+        assert_int_equal(entry.seconds, 0);
+        if ((fault != NULL) != rows[i].told)
+            fail_msg("%s: %s", rows[i].line, fault ? fault : "not told");
+    }
 }
 
 static void a_line_reads_back_as_it_was_printed(void **state)
@@ -256,7 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_read),
-        cmocka_unit_test(a_line_without_a_time_that_says_for_how_long_is_told),
+        cmocka_unit_test(a_line_whose_end_cannot_be_read_is_told),
         cmocka_unit_test(a_line_reads_back_as_it_was_printed),
         cmocka_unit_test(a_broken_line_is_named_and_drops_nothing_else),
         cmocka_unit_test(removal_keeps_all_other_lines_as_they_are),
