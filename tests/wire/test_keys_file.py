@@ -1,6 +1,8 @@
 """The YAML file of keys (004): its form, what it opens, and that what is changed in it holds within a second."""
 
+import base64
 import json
+import signal
 import subprocess
 import time
 
@@ -51,12 +53,14 @@ class KeysGateway(Gateway):
         log = self.folder / "app.log"
         return "\n".join(self.said) + (log.read_text() if log.exists() else "")
 
-    def write(self, text, mark="api_keys.yaml was read anew: "):
-        """In place, as people edit; returns when it was taken up."""
+    def write(self, text, mark="api_keys.yaml was read anew: ", at_once=False):
+        """In place, as people edit; returns when it was taken up. `at_once` does not wait for the gateway to look."""
         before = self.heard().count(mark)
         new = self.file.with_suffix(".new")
         new.write_text(text)
         new.replace(self.file)
+        if at_once:
+            self.signal(signal.SIGHUP)
         wait_until(lambda: self.heard().count(mark) > before, "the file's new content")
 
 
@@ -69,6 +73,32 @@ class KeysCase(WireCase):
 
     def status(self, key, path=MODELS):
         return self.get(path, key=key).status
+
+
+class WhileAnErrandWaits(KeysCase):
+    sections = {"security": {"api_keys_file": "ops/api_keys.yaml", "basic_enabled": True},
+                "server": {"trusted_proxies": ["127.0.0.1"]}}
+
+    def guess(self, number):
+        word = base64.b64encode(f"alice:guess {number}".encode()).decode()
+        return request("GET", MODELS, [("Authorization", f"Basic {word}"), ("X-Forwarded-For", f"198.51.100.{number + 1}")])
+
+    @rows({"is taken out": "keys:\n" + entry("partner-acme", PARTNER),
+           "may do less": "keys:\n" + entry("team-core", TEAM, scopes=["chat:read"])})
+    def key_that(self, text):
+        """The password of the new user is hashed when those that were there before are verified."""
+        self.assertEqual(self.status(TEAM), 200)
+        guesses = [self.client() for _ in range(30)]
+        for number, client in enumerate(guesses):
+            client.send(self.guess(number))
+        with self.client() as client:
+            client.send(request("POST", "/api/v1/users", (), {"username": "planted", "password": "a canary word 1"}, TEAM))
+            self.gateway.write(text, at_once=True)
+            self.assert_refused(client.read(), 401)
+        for client in guesses:
+            client.close()
+        users = self.gateway.command("user", "list", "--json").stdout
+        self.assertNotIn("planted", [user["username"] for user in json.loads(users)])
 
 
 class KeysFile(KeysCase):
