@@ -140,9 +140,12 @@ void head_text(struct buffer *out, struct slice first, unsigned minor_version,
         print_field(out, fields[i].name, fields[i].value);
 }
 
-bool other_message_minds_tab(const struct other_message *message, struct slice bytes)
+bool other_message_minds_tab(const struct other_message *message, struct slice bytes, bool chunked)
 {
-    return !message->accepted && message->reason &&
-           !strcmp(message->reason, "HPE_INVALID_CONTENT_LENGTH") &&
-           memchr(bytes.ptr, '\t', bytes.len);
+    if (!memchr(bytes.ptr, '\t', bytes.len))
+        return false;
+    if (message->accepted)
+        return chunked && !message->chunked;
+    return message->reason && (!strcmp(message->reason, "HPE_INVALID_CONTENT_LENGTH") ||
+                               !strcmp(message->reason, "HPE_INVALID_TRANSFER_ENCODING"));
 }
