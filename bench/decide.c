@@ -90,16 +90,18 @@ static void callers_make(struct site *site)
 /* None of the callers: 600 addresses, 200 ranges of two lengths, 200 keys. */
 static void bans_fill(struct site *site)
 {
-    static struct ban list[BANS];
+    struct ban_table *table = bans_make(BANS);
+    if (!table)
+        fail("decide: no memory for bans");
     for (unsigned i = 0; i < BANS; i++) {
         unsigned bits = i % 10 < 6 ? 32 : i % 20 < 10 ? 24 : 28;
         struct cidr range = {address_of(172, i << 8), bits};
-        list[i] = i % 10 < 8 ? ban_of_range(&range, BAN_FOREVER)
-                             : (struct ban){.identity = hash_of("banned", i),
-                                            .until_us = site->now_us + 86400 * SECOND_US};
+        struct ban ban = i % 10 < 8 ? ban_of_range(&range, BAN_FOREVER)
+                                    : (struct ban){.identity = hash_of("banned", i),
+                                                   .until_us = site->now_us + 86400 * SECOND_US};
+        bans_put(table, &ban);
     }
-    if (bans_show(site->bans, list, BANS) != OK)
-        fail("decide: no memory for bans");
+    bans_drop(site->bans, bans_swap(site->bans, table));
 }
 
 /* The standard values of config/option.c; with `all`, everything that can be set, and nothing that

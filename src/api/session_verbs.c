@@ -8,11 +8,6 @@
 
 enum { SESSIONS_SHOWN = SESSIONS_PER_ACCOUNT_MAX };
 
-static uint64_t now_epoch_s(void)
-{
-    return clock_credential_s();
-}
-
 /* --- what is answered ---------------------------------------------------------------------------
  */
 
@@ -33,7 +28,7 @@ static json_t *tokens_value(const struct caller *caller, const struct session *s
                             struct slice refresh, uint64_t lifetime_s)
 {
     AUTO(secret) token = {0};
-    uint64_t now = now_epoch_s(), expires;
+    uint64_t now = clock_credential_s(), expires;
     enum err err = access_token_make(caller->tokens, session, now, lifetime_s, &token, &expires);
     if (err != OK)
         return verb_failure(err, "signing the token");
@@ -111,8 +106,9 @@ static json_t *sign_in(const struct desk *desk, const struct caller *caller, con
         return refusal;
     AUTO(secret) refresh = {0};
     struct session *session;
-    enum err err = accounts_sign_in(desk->accounts, desk->store, wishes.username, wishes.password,
-                                    now_epoch_s(), refresh_lifetime_s(caller), &refresh, &session);
+    enum err err =
+        accounts_sign_in(desk->accounts, desk->store, wishes.username, wishes.password,
+                         clock_credential_s(), refresh_lifetime_s(caller), &refresh, &session);
     if (err == ERR_DENIED)
         return refuse_login(desk, caller, wishes.username, "denied");
     if (err != OK)
@@ -149,7 +145,7 @@ json_t *verb_refresh(const struct desk *desk, const struct caller *caller, const
         return refusal;
     AUTO(secret) next = {0};
     struct session *session;
-    enum err err = accounts_refresh(desk->accounts, desk->store, presented, now_epoch_s(),
+    enum err err = accounts_refresh(desk->accounts, desk->store, presented, clock_credential_s(),
                                     refresh_lifetime_s(caller), &next, &session);
     struct slice actor = session ? slice_of(session->account->name) : SLICE("");
     json_t *response;
@@ -186,7 +182,7 @@ json_t *verb_logout(const struct desk *desk, const struct caller *caller, const 
     if (!caller->account)
         return verb_refusal("denied", NULL,
                             "only somebody who has signed in can sign out; an API key is revoked");
-    uint64_t now = now_epoch_s();
+    uint64_t now = clock_credential_s();
     enum err err = accounts_end_session(desk->accounts, desk->store, caller->session, now);
     if (refresh.ptr && (err == OK || err == ERR_NOT_FOUND))
         err = accounts_end_session_of_refresh(desk->accounts, desk->store, caller->account, refresh,
@@ -281,8 +277,8 @@ json_t *verb_session_end(const struct desk *desk, const struct caller *caller,
     for (size_t i = 0; i < count; i++) {
         if (id.ptr && !slice_equal(id, slice_of(views[i].id)))
             continue;
-        enum err err =
-            accounts_end_session(desk->accounts, desk->store, slice_of(views[i].id), now_epoch_s());
+        enum err err = accounts_end_session(desk->accounts, desk->store, slice_of(views[i].id),
+                                            clock_credential_s());
         if (err != OK && err != ERR_NOT_FOUND)
             return verb_failure(err, "ending the session");
         any = true;

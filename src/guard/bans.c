@@ -68,10 +68,10 @@ struct ban ban_of_range(const struct cidr *range, uint64_t until_us)
 /* --- a table ------------------------------------------------------------------------------------
  */
 
-static struct ban_table *table_create(size_t bans)
+struct ban_table *bans_make(size_t room)
 {
     size_t cells = CELLS_MIN;
-    while (cells < bans * 2)
+    while (cells < room * 2)
         cells *= 2;
     struct ban_table *table = calloc(1, sizeof *table + cells * sizeof table->cells[0]);
     if (table)
@@ -164,7 +164,7 @@ static bool range_holds(const struct ban_table *table, const struct address *add
 struct bans *bans_create(void (*grace)(void *context), void *context)
 {
     struct bans *bans = calloc(1, sizeof *bans);
-    struct ban_table *table = table_create(0);
+    struct ban_table *table = bans_make(0);
     if (!bans || !table) {
         free(bans);
         free(table);
@@ -214,11 +214,6 @@ bool bans_add(struct bans *bans, uint64_t identity, uint64_t until_us)
     return true;
 }
 
-struct ban_table *bans_make(size_t room)
-{
-    return table_create(room);
-}
-
 void bans_put(struct ban_table *table, const struct ban *ban)
 {
     note_range(table, ban);
@@ -240,17 +235,6 @@ void bans_drop(struct bans *bans, struct ban_table *old)
     if (bans->grace)
         bans->grace(bans->context);
     free(old);
-}
-
-enum err bans_show(struct bans *bans, const struct ban *list, size_t count)
-{
-    struct ban_table *table = bans_make(count);
-    if (!table)
-        return ERR_MEMORY;
-    for (size_t i = 0; i < count; i++)
-        bans_put(table, &list[i]);
-    bans_drop(bans, bans_swap(bans, table));
-    return OK;
 }
 
 unsigned bans_generation(const struct bans *bans)

@@ -33,19 +33,20 @@ bool bans_hold(const struct bans *bans, const struct address *address, uint64_t 
 /* The same for key_ban_identity. */
 bool bans_hold_key(const struct bans *bans, uint64_t identity, uint64_t now_us);
 
-/* One more, of a client or a key, at once and without waiting; lasts until the next bans_show.
+/* One more, of a client or a key, at once and without waiting; lasts until the next bans_swap.
  * False: no room. Threads as above. */
 bool bans_add(struct bans *bans, uint64_t identity, uint64_t until_us);
-/* These and no others hold from now on; of one that is there twice, the later end. One thread at a
- * time, which takes no part in `grace`. ERR_MEMORY: nothing changed. */
-enum err bans_show(struct bans *bans, const struct ban *list, size_t count) MUST_CHECK;
-/* The same in steps, for whoever adds what came meanwhile before it is shown: with the lock that
- * those who bans_add take before, none falls between the two tables. */
+
+/* A table that takes the place of the one that holds. One thread at a time, which takes no part in
+ * `grace`. What is to be in it and came by bans_add meanwhile is put in, and the table swapped,
+ * with a lock that whoever adds has taken before: then none falls between the two. */
 struct ban_table;
 /* Empty, with room for so many. NULL: no memory. */
 struct ban_table *bans_make(size_t room);
+/* Of one that is there twice, the later end holds. */
 void bans_put(struct ban_table *table, const struct ban *ban);
-/* The one that it takes the place of, for bans_drop, which waits for its readers. */
+/* These and no others hold from now on. Returns those before, for bans_drop, which waits for their
+ * readers. */
 struct ban_table *bans_swap(struct bans *bans, struct ban_table *table);
 void bans_drop(struct bans *bans, struct ban_table *old);
 /* Moves whenever there may be a new one. Any thread. */

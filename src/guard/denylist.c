@@ -162,8 +162,7 @@ static const char *time_fault(const struct deny_entry *entry, struct slice behin
                "holds until it is removed";
     if (behind.len > TIME_LEN && read_time(slice_to(behind, TIME_LEN), &ignored) == OK)
         return "behind its time may only stand for how long, in seconds up to a year (for 900s): "
-               "it "
-               "holds until it is removed";
+               "it holds until it is removed";
     return NULL;
 }
 

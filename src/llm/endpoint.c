@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "proto/target.h"
+
 #define OLLAMA_LIKE (KIND_OLLAMA | KIND_DEMO)
 #define OPENAI_LIKE (KIND_OLLAMA | KIND_OPENAI | KIND_LLAMA_CPP | KIND_VLLM | KIND_DEMO)
 #define LISTS (OPENAI_LIKE | KIND_ANTHROPIC)
@@ -56,9 +58,7 @@ const struct endpoint *endpoint_table(void)
 /* A prefix matches what goes on behind it, not the prefix alone. */
 static bool matches(struct slice pattern, struct slice path)
 {
-    if (slice_ends(pattern, SLICE("*")))
-        return path.len >= pattern.len && slice_starts(path, slice_to(pattern, pattern.len - 1));
-    return slice_equal(pattern, path);
+    return path.len >= pattern.len && path_fits(path, pattern);
 }
 
 static bool listed(const struct text_list *list, struct slice path)

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "../reader.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/file_text.h"
@@ -311,8 +312,7 @@ enum { LINES = 4000, BANS = 16000, WATCHED = 64 };
 
 struct race {
     struct denylist *denylist;
-    atomic_uint turns;
-    atomic_bool over;
+    struct reader reader;
     atomic_uint banned;
     unsigned lost;
 };
@@ -336,7 +336,7 @@ static bool holds_nth(const struct race *race, unsigned n)
 static void *ban_on(void *context)
 {
     struct race *race = context;
-    while (!atomic_load(&race->over)) {
+    while (!atomic_load(&race->reader.over)) {
         unsigned banned = atomic_load(&race->banned);
         const struct address address = nth_client(banned);
         const struct deny_entry entry = deny_entry_of_client(&address);
@@ -344,23 +344,15 @@ static void *ban_on(void *context)
         atomic_store(&race->banned, banned);
         for (unsigned i = banned < WATCHED ? 0 : banned - WATCHED; i < banned; i++)
             race->lost += !holds_nth(race, i);
-        atomic_fetch_add(&race->turns, 1);
+        atomic_fetch_add(&race->reader.turns, 1);
     }
     return NULL;
-}
-
-static void wait_turn(void *context)
-{
-    struct race *race = context;
-    unsigned before = atomic_load(&race->turns);
-    while (!atomic_load(&race->over) && atomic_load(&race->turns) - before < 2)
-        ;
 }
 
 static void a_ban_holds_while_the_others_are_shown_anew(void **state)
 {
     struct place *place = *state;
-    struct race race = {.over = true};
+    struct race race = {.reader.over = true};
     struct faults faults = {0};
     pthread_t loop;
     assert_true(ban(place, "203.0.113.9", 0));
@@ -371,13 +363,14 @@ static void a_ban_holds_while_the_others_are_shown_anew(void **state)
     for (unsigned i = 0; i < LINES; i++)
         fprintf(file, "10.%u.%u.%u\n", i >> 16, i >> 8 & 255, i & 255);
     fclose(file);
-    assert_int_equal(denylist_open(place->path, wait_turn, &race, &place->denylist, &faults), OK);
+    assert_int_equal(
+        denylist_open(place->path, wait_reader, &race.reader, &place->denylist, &faults), OK);
     race.denylist = place->denylist;
-    atomic_store(&race.over, false);
+    atomic_store(&race.reader.over, false);
     assert_int_equal(pthread_create(&loop, NULL, ban_on, &race), 0);
     while (atomic_load(&race.banned) < BANS)
         denylist_look(place->denylist, false);
-    atomic_store(&race.over, true);
+    atomic_store(&race.reader.over, true);
     pthread_join(loop, NULL);
     assert_int_equal(race.lost, 0);
     faults_finish(&faults);
