@@ -135,12 +135,12 @@ static void read_seconds(struct slice *text, struct deny_entry *entry)
     *text = before;
 }
 
-/* For people and for JSON: what is not text becomes '?'. */
+/* For people and for JSON: what is not text becomes '?'. A cut may leave a space at the end. */
 static void keep_reason(struct slice text, struct deny_entry *entry)
 {
     text = slice_trim(text);
     if (text.len > DENY_REASON_MAX)
-        text.len = DENY_REASON_MAX;
+        text = slice_trim(slice_to(text, DENY_REASON_MAX));
     for (size_t i = 0, len; i < text.len; i += len) {
         len = utf8_sequence(slice_from(text, i));
         bool shown = len > 1 || (len == 1 && text.ptr[i] >= 0x20 && text.ptr[i] != 0x7f);
