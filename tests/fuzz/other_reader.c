@@ -96,6 +96,22 @@ static int on_end(llhttp_t *parser)
     return HPE_PAUSED;
 }
 
+/* llhttp takes no TAB behind the digits of a Content-Length or behind "chunked". RFC 9112, 5 lets
+ * white space follow any value and gives it no meaning, so what it reads has spaces there. */
+static void space_line_ends(char *bytes, size_t len)
+{
+    size_t end = 0;
+    for (size_t at = 0; at + 1 < len; at++) {
+        if (bytes[at] != '\r' || bytes[at + 1] != '\n')
+            continue;
+        if (at == end) /* an empty line: the body follows */
+            return;
+        for (size_t i = at; end && i-- > end && (bytes[i] == ' ' || bytes[i] == '\t');)
+            bytes[i] = ' ';
+        end = at + 2;
+    }
+}
+
 void other_message_read(struct other_message *message, struct slice bytes)
 {
     static llhttp_settings_t settings;
@@ -113,14 +129,17 @@ void other_message_read(struct other_message *message, struct slice bytes)
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         buffer_init(texts[i], TEXT_BYTES_MAX);
 
+    AUTO(buffer) copy = BUFFER_MAX(TEXT_BYTES_MAX);
+    buffer_append(&copy, bytes);
+    space_line_ends(copy.bytes, copy.len);
     struct reading reading = {.message = message};
     llhttp_init(&reading.parser, message->response ? HTTP_RESPONSE : HTTP_REQUEST, &settings);
-    llhttp_errno_t err = llhttp_execute(&reading.parser, bytes.ptr, bytes.len);
+    llhttp_errno_t err = llhttp_execute(&reading.parser, copy.bytes, copy.len);
     message->accepted =
         err == HPE_OK || err == HPE_PAUSED_UPGRADE || (err == HPE_PAUSED && message->complete);
     message->reason = err == HPE_OK ? "" : llhttp_errno_name(err);
     if (message->complete)
-        message->end = (size_t)(llhttp_get_error_pos(&reading.parser) - bytes.ptr);
+        message->end = (size_t)(llhttp_get_error_pos(&reading.parser) - copy.bytes);
 }
 
 void other_message_finish(struct other_message *message)
@@ -138,14 +157,4 @@ void head_text(struct buffer *out, struct slice first, unsigned minor_version,
     print_first(out, first, 1, minor_version);
     for (unsigned i = 0; i < count; i++)
         print_field(out, fields[i].name, fields[i].value);
-}
-
-bool other_message_minds_tab(const struct other_message *message, struct slice bytes, bool chunked)
-{
-    if (!memchr(bytes.ptr, '\t', bytes.len))
-        return false;
-    if (message->accepted)
-        return chunked && !message->chunked;
-    return message->reason && (!strcmp(message->reason, "HPE_INVALID_CONTENT_LENGTH") ||
-                               !strcmp(message->reason, "HPE_INVALID_TRANSFER_ENCODING"));
 }

@@ -22,9 +22,6 @@ struct other_message {
     size_t end; /* where the message ended, when it did */
 };
 
-/* llhttp takes no TAB behind the digits of a Content-Length or behind "chunked", which RFC
- * 9110, 5.6.3 allows there. `chunked` is what we have read. */
-bool other_message_minds_tab(const struct other_message *message, struct slice bytes, bool chunked);
 /* Reads one message from the start of `bytes`; other_message_finish releases it. */
 void other_message_read(struct other_message *message, struct slice bytes);
 void other_message_finish(struct other_message *message);

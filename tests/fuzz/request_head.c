@@ -37,8 +37,6 @@ static void check_other_reader(const struct request_head *head, struct slice byt
     AUTO(buffer) ours = BUFFER_MAX(64 * 1024);
     AUTO(other_message) theirs = {.response = false};
     other_message_read(&theirs, bytes);
-    if (other_message_minds_tab(&theirs, bytes, head->chunked))
-        return;
     must_equal(slice_of(theirs.reason && !theirs.accepted ? theirs.reason : ""), SLICE(""));
     must(theirs.head_complete);
     print_text(&ours, head);
