@@ -271,37 +271,44 @@ enum err load_environment(struct load *load)
     return OK;
 }
 
-/* Is `name` one that some option answers to, or one of its NAME_FILE forms? */
-static bool name_known(struct slice name, const char **nearest_name,
-                       char nearest_text[OPTION_NAME_MAX])
+/* Is `name` one that `option` answers to, or one of its NAME_FILE forms? */
+static bool option_answers(const struct option *option, struct slice name)
 {
-    struct nearest nearest = nearest_to(name);
-    for (unsigned i = 0; i < option_count(); i++) {
-        struct names names;
-        names_of(option_at(i), &names);
-        for (unsigned n = 0; n < names.count; n++) {
-            struct slice known = slice_of(names.list[n].name);
-            if (slice_equal_nocase(name, known))
-                return true;
-            if (option_at(i)->type == OPTION_SECRET && name.len == known.len + 5 &&
-                slice_starts_nocase(name, known) && slice_ends(name, SLICE("_FILE")))
-                return true;
-        }
-        nearest_try(&nearest, names.own);
-        if (nearest.word == names.own) {
-            snprintf(nearest_text, OPTION_NAME_MAX, "%s", names.own);
-            nearest.word = nearest_text;
-        }
+    struct names names;
+    names_of(option, &names);
+    for (unsigned n = 0; n < names.count; n++) {
+        struct slice known = slice_of(names.list[n].name);
+        if (slice_equal_nocase(name, known))
+            return true;
+        if (option->type == OPTION_SECRET && name.len == known.len + 5 &&
+            slice_starts_nocase(name, known) && slice_ends(name, SLICE("_FILE")))
+            return true;
     }
-    *nearest_name = nearest.word;
     return false;
 }
 
-static bool secret_wanted(struct slice name)
+static bool name_known(struct slice name)
 {
-    const char *nearest;
-    char text[OPTION_NAME_MAX];
-    return name_known(name, &nearest, text);
+    for (unsigned i = 0; i < option_count(); i++)
+        if (option_answers(option_at(i), name))
+            return true;
+    return false;
+}
+
+/* The variable with the name nearest to `name` is written into `text`, or nothing is. */
+static void name_nearest(struct slice name, char text[OPTION_NAME_MAX])
+{
+    struct nearest nearest = nearest_to(name);
+    text[0] = '\0';
+    for (unsigned i = 0; i < option_count(); i++) {
+        char own[OPTION_NAME_MAX];
+        if (!option_own_name(option_at(i), own))
+            continue;
+        nearest_try(&nearest, own);
+        if (nearest.word)
+            snprintf(text, OPTION_NAME_MAX, "%s", own);
+        nearest.word = NULL; /* `own` ends here */
+    }
 }
 
 /* Kubernetes sets SALLYPORT_SERVICE_HOST, SALLYPORT_PORT_8080_TCP and the like for a service of
@@ -314,14 +321,14 @@ static bool of_kubernetes(struct slice name)
 
 static void check_name(struct load *load, const char *file, unsigned line, struct slice name)
 {
-    const char *nearest;
-    char text[OPTION_NAME_MAX], shown[OPTION_NAME_MAX];
+    char nearest[OPTION_NAME_MAX], shown[OPTION_NAME_MAX];
     if (!slice_starts(name, SLICE("SALLYPORT_")) || slice_equal(name, SLICE("SALLYPORT_CONFIG")) ||
-        of_kubernetes(name) || name_known(name, &nearest, text))
+        of_kubernetes(name) || name_known(name))
         return;
+    name_nearest(name, nearest);
     snprintf(shown, sizeof shown, "%.*s", SLICE_ARG(name));
     faults_warn(load->faults, file, line, shown, "no option has this variable%s%s%s",
-                nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+                *nearest ? "; did you mean " : "", nearest, *nearest ? "?" : "");
 }
 
 static void check_names(struct load *load)
@@ -347,14 +354,13 @@ static enum err read_secrets(struct load *load)
             continue;
         struct slice value = comment_cut(folder.value);
         snprintf(path, sizeof path, "%.*s", SLICE_ARG(value));
-        enum err err = variables_read_secrets(&load->secrets, path, secret_wanted, load->faults);
+        enum err err = variables_read_secrets(&load->secrets, path, name_known, load->faults);
         if (err == ERR_NOT_FOUND)
             faults_warn(load->faults, "environment", 0, folders[i],
                         "the folder %.200s cannot be read; no secret comes from it", path);
         return err == ERR_MEMORY ? err : OK;
     }
-    enum err err =
-        variables_read_secrets(&load->secrets, "/run/secrets", secret_wanted, load->faults);
+    enum err err = variables_read_secrets(&load->secrets, "/run/secrets", name_known, load->faults);
     return err == ERR_MEMORY ? err : OK;
 }
 

@@ -16,7 +16,12 @@ struct nearest nearest_to(struct slice wanted)
 
 void nearest_try(struct nearest *nearest, const char *word)
 {
-    unsigned distance = nearest_distance(nearest->wanted, slice_of(word));
+    struct slice tried = slice_of(word);
+    size_t a = nearest->wanted.len, b = tried.len;
+    if ((a < b ? b - a : a - b) >=
+        nearest->distance) /* as many bytes must be put in or taken out */
+        return;
+    unsigned distance = nearest_distance(nearest->wanted, tried);
     if (distance < nearest->distance) {
         nearest->word = word;
         nearest->distance = distance;
