@@ -104,5 +104,30 @@ class ReadmeTest(unittest.TestCase):
         self.assertEqual(set(self.blocks), {"chat", "stream", "models", "no-key", "blocked", "configuration"})
 
 
+class Figures(unittest.TestCase):
+    """What the README says it costs is what the report has measured."""
+    ROWS = {"small chat, kept-alive": "small chat: processor time beside nginx",
+            "chat of 1 MB": "1 MB body: processor time beside nginx",
+            "a new connection for each request": "new connection: processor time beside nginx",
+            "streams, per event": "paced stream: processor time per event beside nginx"}
+    SENTENCE = re.compile(r"An idle connection takes ([0-9.]+) KB over plain HTTP/1.1, an open stream ([0-9.]+) KB, "
+                          r"the process ([0-9.]+) MB\.")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.readme = (TOP / "README.md").read_text(encoding="utf-8")
+        report = (TOP / "bench" / "report" / "report.md").read_text(encoding="utf-8")
+        cls.measured = dict(re.findall(r"^\| ([^|]+?) \| ([0-9.]+) [^|]*\| <= ", report, re.MULTILINE))
+
+    def test_the_table(self):
+        said = dict(re.findall(r"^\| ([^|]+?) \| ([0-9.]+) \|$", self.readme, re.MULTILINE))
+        self.assertEqual(said, {row: self.measured[name] for row, name in self.ROWS.items()})
+
+    def test_the_memory(self):
+        said = self.SENTENCE.search(" ".join(self.readme.split())).groups()
+        measured = [self.measured[f"{what}: memory"] for what in ("idle connection", "slow stream", "fresh process")]
+        self.assertEqual(said, (f"{float(measured[0]):.1f}", f"{float(measured[1]):.1f}", f"{float(measured[2]):.0f}"))
+
+
 if __name__ == "__main__":
     unittest.main()
