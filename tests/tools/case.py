@@ -2,6 +2,7 @@
 rows are tests of their own, and the oracles that look at a single request (O3, O6)."""
 
 import os
+import time
 import unittest
 
 from tools.client import chat, chat_request, request
@@ -103,6 +104,17 @@ class WireCase(unittest.TestCase, metaclass=RowsType):
 
     def calls(self):
         return len(self.upstream.calls())
+
+    def tries_until_refused(self, ask, per_minute):
+        """How often `ask` may fail in a minute before it gets 429: that often, and once more for each part of the
+        minute that a slow machine has taken for it."""
+        began, tries = time.monotonic(), 0
+        while tries < 4 * per_minute and (response := ask()).status == 401:
+            tries += 1
+        self.assertEqual(response.status, 429)
+        self.assertGreaterEqual(tries, per_minute)
+        self.assertLessEqual(tries, per_minute + int((time.monotonic() - began) * per_minute / 60))
+        return response
 
     # Outcomes.
 

@@ -436,7 +436,7 @@ class Http2Case(WireCase):
     def h2(self, witness=True, tls=False, **options):
         port = self.gateway.ports[1] if tls else self.gateway.port
         client = Http2Client(port, self.gateway.answers if witness else None,
-                             tls=tls_context("h2") if tls else None, **options)
+                             tls=tls_context("h2") if tls or self.gateway.tls else None, **options)
         self.addCleanup(client.close)
         return client
 

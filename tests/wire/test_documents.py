@@ -177,7 +177,7 @@ class Limited(DocumentCase, WireCase):
 
     def test_003_lines_405_to_416_authentication(self):
         key = self.begin().key("your-key")["key"]
-        self.assertRegex(self.shell("003", "curl -I http://localhost:8080/v1/models\n"), r"^HTTP/1\.1 401 ")
+        self.assertRegex(self.shell("003", "curl -I http://localhost:8080/v1/models\n"), r"^HTTP/(1\.1|2) 401 ")
         answer = self.shell("003", 'curl -H "Authorization: Bearer your-key" http://localhost:8080/v1/models\n'
                             .replace("your-key", key))
         self.assertEqual(json.loads(answer)["object"], "list")

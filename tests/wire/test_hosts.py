@@ -143,7 +143,7 @@ class TlsRequired(WireCase):
         self.assertEqual((response.status, response.get("strict-transport-security")), (200, PROMISE))
 
     @rows({"nothing said": [], "http": [("X-Forwarded-Proto", "http")], "both": [("X-Forwarded-Proto", "https, http")]})
-    def plain(self, fields):
+    def unencrypted(self, fields):
         calls = self.calls()
         for response in (self.chat(fields=[*self.PASSED_ON, *fields]),
                          self.get("/v1/models", [*self.PASSED_ON, *fields], key=self.key)):

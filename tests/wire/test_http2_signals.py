@@ -10,7 +10,7 @@ from tools import upstream as answers
 from tools.case import UPSTREAM_KEY
 from tools.client import chat
 from tools.gateway import Gateway
-from tools.http2 import Http2Case, Http2Client, frame
+from tools.http2 import Http2Case, Http2Client, frame, tls_context
 from tools.upstream import Upstream, wait_until
 
 CHAT = "/v1/chat/completions"
@@ -26,8 +26,11 @@ class Drain(unittest.TestCase):
         self.addCleanup(self.gateway.discard)
         self.key = self.gateway.key()["key"]
 
+    def tls(self):
+        return tls_context("h2") if self.gateway.tls else None
+
     def h2(self, **options):
-        client = Http2Client(self.gateway.port, self.gateway.answers, **options)
+        client = Http2Client(self.gateway.port, self.gateway.answers, self.tls(), **options)
         self.addCleanup(client.close)
         return client
 
@@ -115,7 +118,7 @@ class Drain(unittest.TestCase):
 
         def refused():
             try:
-                with Http2Client(self.gateway.port) as other:
+                with Http2Client(self.gateway.port, tls=self.tls()) as other:
                     other.sock.settimeout(1)
                     return not other.ping()
             except (OSError, AssertionError):

@@ -32,6 +32,7 @@ def cpu_s(gateway):
 class Pace(WireCase):
     """A body has as long to pause as body_timeout says, and that is its grace before its rate counts."""
     sections = {"server": {"body_timeout": "1s", "min_body_rate": 1000}}
+    plain = True  # what TLS sends beside answers looks like one
 
     def trickle(self, piece_bytes):
         """Sends a body of 4000 bytes in pieces, ten a second; the answer's status."""
@@ -63,6 +64,7 @@ class Pace(WireCase):
 
 class NoPace(WireCase):
     sections = {"server": {"body_timeout": "1s", "min_body_rate": 0}}
+    plain = True
     trickle = Pace.trickle
 
     def test_without_a_rate_only_pauses_count(self):

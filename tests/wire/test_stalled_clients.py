@@ -4,7 +4,7 @@ were given does not look whole when it is not."""
 from tools import http2 as h2
 from tools import upstream as answers
 from tools.case import WireCase
-from tools.client import BadAnswer, Client, chat, chat_request, request
+from tools.client import BadAnswer, chat, chat_request, request
 from tools.http2 import Http2Case, frame, number
 from tools.upstream import wait_until
 
@@ -102,7 +102,7 @@ class Ends(WireCase):
     def test_an_http10_answer_that_is_cut_does_not_end_in_order(self):
         model = self.upstream.on("endless", endless)
         before = self.calls()
-        with Client(self.gateway.port, receive_buffer_bytes=4096) as client:
+        with self.client(receive_buffer_bytes=4096) as client:
             client.send(request("POST", CHAT, body=chat(model, stream=True), key=self.key, version="1.0"))
             wait_until(lambda: self.calls() > before, "the upstream to be asked")
             call = self.upstream.calls()[before]
