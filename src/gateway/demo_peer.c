@@ -63,7 +63,7 @@ static bool write_out(struct demo_peer *peer)
 
 static void answer(struct demo_peer *peer)
 {
-    while (!peer->timer.place && write_out(peer)) {
+    while (!timer_armed(&peer->timer) && write_out(peer)) {
         uint64_t pause_us = 0;
         enum err err = demo_next(peer->demo, &peer->out, &pause_us);
         if (err == ERR_AGAIN)

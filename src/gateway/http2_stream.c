@@ -98,7 +98,7 @@ static void flush(struct exchange *x)
     struct http2_stream *stream = stream_of_exchange(x);
     if (!stream)
         return;
-    if (is_unread(stream))
+    if (is_unread(stream) && !timer_armed(&stream->timer)) /* that there is more is no reading */
         expect_progress(stream);
     http2_resume(session_of(stream), stream->id);
     http2_write(stream->carrier->connection);

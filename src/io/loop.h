@@ -78,6 +78,12 @@ void loop_unwatch(struct loop *loop, struct watch *watch);
  */
 void timer_arm(struct loop *loop, struct timer *timer, uint64_t deadline_us);
 void timer_disarm(struct loop *loop, struct timer *timer);
+
+static inline bool timer_armed(const struct timer *timer)
+{
+    return timer->place != 0;
+}
+
 /* ERR_MEMORY. */
 enum err loop_reserve_timers(struct loop *loop, size_t n) MUST_CHECK;
 void loop_release_timers(struct loop *loop, size_t n);

@@ -21,6 +21,15 @@ def endless(connection, _request):
     return False
 
 
+def talks_on(connection, _request):
+    """A word now and then, as models have it."""
+    piece = answers.chunk(answers.delta("word"))
+    connection.send(answers.answer_head(200, "text/event-stream") + b"Transfer-Encoding: chunked\r\n\r\n")
+    while connection.send(piece):
+        connection.closed.wait(0.1)
+    return False
+
+
 class Http2(Http2Case):
     server = {"idle_timeout": "1s"}
     upstream_members = {"max_concurrency": SLOTS}
@@ -44,6 +53,14 @@ class Http2(Http2Case):
         wait_until(released, "the model server's slots to be free")
         client.reset()
         self.assertEqual(self.chat().status, 200)
+
+    def test_a_model_that_talks_on_is_no_reading(self):
+        before = self.calls()
+        client = self.h2(window=0, reads=False, witness=False)
+        client.start("POST", CHAT, body=chat(self.upstream.on("talks on", talks_on), stream=True), key=self.key)
+        wait_until(lambda: self.calls() > before, "the upstream to be asked")
+        call = self.upstream.calls()[before]
+        self.assertTrue(call.connection.closed.wait(answers.DEADLINE_S), "held for one who reads nothing")
 
 
 class Full(Http2Case):
