@@ -438,8 +438,7 @@ void exchange_unblocked(struct exchange *x)
 void exchange_client_gone(struct exchange *x)
 {
     x->front_owner = NULL;
-    if (x->answer_state != ANSWER_COMPLETE)
-        x->answer_state = ANSWER_BROKEN;
+    x->answer_state = ANSWER_BROKEN; /* had all of it been taken, it would have ended by itself */
     if (x->native_cancel)
         x->native_cancel(x);
     exchange_end(x);

@@ -62,6 +62,14 @@ class Http2(Http2Case):
         call = self.upstream.calls()[before]
         self.assertTrue(call.connection.closed.wait(answers.DEADLINE_S), "held for one who reads nothing")
 
+    def test_an_answer_that_was_not_taken_whole_is_logged_as_broken(self):
+        model = self.upstream.on("whole", answers.whole(b'"' + b"x" * 5000 + b'"'))
+        client = self.h2(window=1000, reads=False, witness=False)
+        stream = client.finish(client.start("POST", CHAT, body=chat(model), key=self.key))
+        self.assertEqual((stream.status, stream.reset, len(stream.body)), (200, h2.CANCEL, 1000))
+        line = self.gateway.logged(stream)
+        self.assertEqual((line["decision"], line.get("incomplete")), ("client_gone", True))
+
 
 class Full(Http2Case):
     server = {"max_connections": 20, "idle_timeout": "60s"}
