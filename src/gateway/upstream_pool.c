@@ -4,6 +4,14 @@
 
 #include "gateway/upstream_request.h"
 
+static bool in_snapshot(const struct snapshot *snapshot, const struct upstream *upstream)
+{
+    for (unsigned i = 0; i < snapshot->upstream_count; i++)
+        if (snapshot->upstreams[i] == upstream)
+            return true;
+    return false;
+}
+
 struct upstream_pool *upstream_pool_get(struct worker *worker, struct upstream *upstream)
 {
     LIST_EACH(link, &worker->upstream_pools)
@@ -18,6 +26,7 @@ struct upstream_pool *upstream_pool_get(struct worker *worker, struct upstream *
     upstream_ref(upstream);
     pool->upstream = upstream;
     list_init(&pool->idle);
+    pool->retired = !in_snapshot(worker->use->snapshot, upstream); /* the exchange is older */
     list_append(&worker->upstream_pools, &pool->link);
     return pool;
 }
@@ -29,14 +38,6 @@ void upstream_pool_drop_unused(struct upstream_pool *pool)
     list_remove(&pool->link);
     upstream_unref(pool->upstream);
     free(pool);
-}
-
-static bool in_snapshot(const struct snapshot *snapshot, const struct upstream *upstream)
-{
-    for (unsigned i = 0; i < snapshot->upstream_count; i++)
-        if (snapshot->upstreams[i] == upstream)
-            return true;
-    return false;
 }
 
 static void retire(struct upstream_pool *pool)

@@ -83,6 +83,22 @@ class Reload(WireCase):
             self.assertTrue(client.read_body(response).complete)
             self.assertTrue(response.body.endswith(answers.DONE))
 
+    def test_a_connection_to_an_upstream_that_left_is_not_kept(self):
+        kept = answers.whole({"kept": True}, extra=["Keep-Alive: timeout=60"])
+        other = answers.Upstream(default=answers.whole({"other": True}))
+        self.addCleanup(other.stop)
+        request = chat_request(self.key, self.upstream.on("kept", kept))
+        with self.client() as client:
+            client.send(request[:-1])
+            self.assertEqual(self.chat().status, 200)  # the head before it was read by then
+            self.reload(lambda gateway: gateway.upstreams.__setitem__(
+                slice(None), [{"name": "new", "kind": "ollama", "url": other.url}]))
+            wait_until(lambda: b"other" in self.chat().body, "the new upstream")
+            client.send(request[-1:])
+            self.assertIn(b"kept", client.read().body)
+        connection = self.upstream.calls()[-1].connection
+        self.assertTrue(connection.closed.wait(answers.DEADLINE_S))
+
     @classmethod
     def upstreams_seen(cls):
         # Requests also went to upstreams that are gone.
