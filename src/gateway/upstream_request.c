@@ -317,10 +317,9 @@ void upstream_wire_begin(struct upstream_connection *c)
     c->writable = true;
     c->receiving = RECEIVE_HEAD;
     c->interim_count = 0;
-    enum err err = send_request(c);
-    if (err)
-        upstream_wire_fail(c, err);
-    else if (c->readable) /* it spoke, or hung up, before it was asked: no further event says so */
+    if (send_request(c) != OK) /* the next turn judges that, once it has read what was said */
+        c->readable = true;
+    if (c->readable) /* it spoke, or hung up, before it was asked: no further event says so */
         loop_defer(&c->worker->loop, &c->task);
 }
 

@@ -32,20 +32,23 @@ class Regressions(WireCase):
     def upstream_list(cls):
         cls.early = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=cls.speak_first, daemon=True).start()
+        cls.hasty = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=cls.answer_the_head, daemon=True).start()
         cls.queue_folder = tempfile.TemporaryDirectory()
         path = os.path.join(cls.queue_folder.name, "s")
         cls.queue = socket.socket(socket.AF_UNIX)
         cls.queue.bind(path)
         cls.queue.listen(0)
-        early = f"http://127.0.0.1:{cls.early.getsockname()[1]}"
+        early, hasty = (f"http://127.0.0.1:{sock.getsockname()[1]}" for sock in (cls.early, cls.hasty))
         return super().upstream_list() + [
             {"name": "early", "kind": "openai", "url": early, "models": ["early"],
              "first_byte_timeout": "1s"},
+            {"name": "hasty", "kind": "openai", "url": hasty, "models": ["hasty"]},
             {"name": "queue", "kind": "openai", "url": f"unix:{path}", "models": ["queue"]}]
 
     @classmethod
     def upstreams_seen(cls):
-        return None  # two of them record nothing
+        return None  # three of them record nothing
 
     @classmethod
     def tearDownClass(cls):
@@ -53,6 +56,7 @@ class Regressions(WireCase):
             super().tearDownClass()
         finally:
             cls.early.close()
+            cls.hasty.close()
             cls.queue.close()
             cls.queue_folder.cleanup()
 
@@ -67,6 +71,19 @@ class Regressions(WireCase):
                 return
             held.append(sock)
             sock.sendall(b"HTTP/1.1 429 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    @classmethod
+    def answer_the_head(cls):
+        """Answers as soon as the head is there, and closes on the body that is still coming."""
+        while True:
+            try:
+                sock, _ = cls.hasty.accept()
+            except OSError:
+                return
+            with sock, sock.makefile("rb") as reader:
+                while reader.readline() not in (b"\r\n", b""):
+                    pass
+                sock.sendall(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     def test_an_error_event_adds_nothing_to_an_answer_of_declared_length(self):
         piece = b"data: {}\n\ndata: "
@@ -83,6 +100,11 @@ class Regressions(WireCase):
     def test_an_upstream_that_answers_before_it_is_asked_is_heard(self):
         # Its words and the connection's own readiness have to come in one event.
         self.assertEqual({self.chat(model="early").status for _ in range(20)}, {429})
+
+    def test_an_answer_that_comes_while_the_body_is_sent_is_heard(self):
+        # The gateway must still be at its first go of writing when the connection ends.
+        statuses = {self.chat(model="hasty", content="x" * 5000000).status for _ in range(10)}
+        self.assertEqual(statuses, {413})
 
     def test_a_full_queue_of_a_unix_socket_is_waited_for(self):
         waiting = []
