@@ -306,7 +306,7 @@ static enum err ask(struct listing *listing, struct part *part, struct upstream 
         .upstream = upstream,
         .worker = x->worker,
         .method = METHOD_GET,
-        .first_byte_timeout_us = LIST_TIMEOUT_US,
+        .until_us = x->worker->loop.now_us + LIST_TIMEOUT_US,
     };
     listing->waiting++;
     return build_question(x, upstream, &part->request.head);

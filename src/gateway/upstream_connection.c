@@ -316,6 +316,8 @@ void upstream_connection_get(struct upstream_request *request)
     c->reused = true;
     c->request = request;
     request->connection = c;
+    if (request->until_us && request->until_us < c->connect_until_us)
+        c->connect_until_us = request->until_us;
     upstream_wire_begin(c);
 }
 

@@ -77,6 +77,14 @@ static int gather(struct upstream_connection *c, struct iovec *pieces)
     return count;
 }
 
+/* What comes next must come within `us`. */
+static void expect_within(struct upstream_connection *c, uint64_t us)
+{
+    uint64_t deadline_us = c->worker->loop.now_us + us, until_us = c->request->until_us;
+    timer_arm(&c->worker->loop, &c->timer,
+              until_us && until_us < deadline_us ? until_us : deadline_us);
+}
+
 static void count_sent(struct upstream_connection *c, size_t n)
 {
     size_t head_left = c->request->head.len - c->head_sent;
@@ -104,9 +112,7 @@ static enum err send_request(struct upstream_connection *c)
         int count = gather(c, pieces);
         if (count == 0) {
             c->sent_all = c->request->sent = true;
-            uint64_t own_us = c->request->first_byte_timeout_us;
-            timer_arm(&c->worker->loop, &c->timer,
-                      c->worker->loop.now_us + (own_us ? own_us : settings->first_byte_timeout_us));
+            expect_within(c, settings->first_byte_timeout_us);
             break;
         }
         size_t n;
@@ -117,7 +123,7 @@ static enum err send_request(struct upstream_connection *c)
         }
         TRY(err);
         count_sent(c, n);
-        timer_arm(&c->worker->loop, &c->timer, c->worker->loop.now_us + settings->send_timeout_us);
+        expect_within(c, settings->send_timeout_us);
     }
     return OK;
 }
@@ -277,7 +283,7 @@ static bool read_answer(struct upstream_connection *c)
             end_of_stream(c, err);
             return false;
         }
-        timer_arm(loop, &c->timer, loop->now_us + c->settings->read_timeout_us);
+        expect_within(c, c->settings->read_timeout_us);
         err = receive(c, slice_make(c->worker->scratch, n));
         if (c->request != request)
             return false;

@@ -37,7 +37,7 @@ struct upstream_request {
     struct slice head; /* the request's bytes; must outlive the request */
     struct body *body; /* not consumed; must outlive the request; may be NULL */
     struct upstream_connection *connection; /* NULL: not running */
-    uint64_t first_byte_timeout_us;         /* 0: as the upstream's settings say */
+    uint64_t until_us;                      /* all of the answer must be here; 0: it may go on */
     bool paused;                            /* the receiver is slow: do not read */
     bool sent;                              /* all of it: head and body may go */
     bool got_bytes;                         /* of the answer */

@@ -1,7 +1,9 @@
 """What the gateway answers by itself."""
 
+from tools import upstream as answers
 from tools.case import WireCase, rows
 from tools.client import chat
+from tools.upstream import Upstream
 
 NOTHING = "There is nothing at this path."
 NOT_ALLOWED = "This path is not on the gateway's allow-list."
@@ -209,3 +211,25 @@ class Paths(WireCase):
         response = self.get(path, key=self.manager, method=method)
         self.assert_refused(response, status)
         self.assertTrue(response.json()["detail"].startswith(message), response)
+
+
+class Lists(WireCase):
+    """Of several servers, one of which begins its list and never ends it."""
+    kind = "openai"
+
+    @classmethod
+    def upstream_list(cls):
+        cls.endless = Upstream(default=cls.drip)
+        cls.addClassCleanup(cls.endless.stop)
+        return [{"name": "endless", "kind": "openai", "url": cls.endless.url}] + super().upstream_list()
+
+    @staticmethod
+    def drip(connection, _request):
+        connection.send(answers.answer_head() + b"Content-Length: 1000\r\n\r\n")
+        while connection.send(b" "):
+            connection.closed.wait(0.5)
+        return False
+
+    def test_a_list_that_never_ends_does_not_hide_the_others(self):
+        response = self.get("/v1/models", key=self.key)
+        self.assertEqual({model["id"] for model in response.json()["data"]}, {"m", "other", "third"})
