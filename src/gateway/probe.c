@@ -10,32 +10,49 @@
 
 enum { TIMEOUT_MS = 1500, ANSWER_BYTES = 16 * 1024 };
 
-static enum err connect_to(const struct url *url, int *fd)
+static enum err connect_to(const struct endpoint_address *endpoint, int timeout_ms, int *fd)
 {
-    struct endpoint_address endpoint;
-    if (url->unix_socket) {
-        TRY(endpoint_of_path(url->host, &endpoint));
-    } else {
-        char host[256], port[8];
-        struct buffer port_text = BUFFER_OVER(port, sizeof port);
-        struct addrinfo wanted = {.ai_socktype = SOCK_STREAM}, *found;
-        if (url->host.len >= sizeof host)
-            return ERR_LIMIT;
-        memcpy(host, url->host.ptr, url->host.len);
-        host[url->host.len] = '\0';
-        buffer_number(&port_text, url->port);
-        if (getaddrinfo(host, buffer_text_of(&port_text), &wanted, &found) != 0)
-            return ERR_NOT_FOUND;
-        endpoint = (struct endpoint_address){.len = found->ai_addrlen};
-        memcpy(&endpoint.storage, found->ai_addr, found->ai_addrlen);
-        freeaddrinfo(found);
-    }
-    TRY(socket_connect(&endpoint, fd));
+    TRY(socket_connect(endpoint, fd));
     struct pollfd writable = {*fd, POLLOUT, 0};
-    if (poll(&writable, 1, TIMEOUT_MS) == 1 && socket_connected(*fd) == OK)
+    if (poll(&writable, 1, timeout_ms) == 1 && socket_connected(*fd) == OK)
         return OK;
     close(*fd);
     return ERR_IO;
+}
+
+/* To the first of its addresses that takes us; each has its share of the time. */
+static enum err connect_by_name(const struct url *url, int *fd)
+{
+    char host[256], port[8];
+    struct buffer port_text = BUFFER_OVER(port, sizeof port);
+    struct addrinfo wanted = {.ai_socktype = SOCK_STREAM}, *found;
+    if (url->host.len >= sizeof host)
+        return ERR_LIMIT;
+    memcpy(host, url->host.ptr, url->host.len);
+    host[url->host.len] = '\0';
+    buffer_number(&port_text, url->port);
+    if (getaddrinfo(host, buffer_text_of(&port_text), &wanted, &found) != 0)
+        return ERR_NOT_FOUND;
+    enum err err = ERR_IO;
+    int count = 0;
+    for (struct addrinfo *one = found; one; one = one->ai_next)
+        count++;
+    for (struct addrinfo *one = found; err && one; one = one->ai_next) {
+        struct endpoint_address endpoint = {.len = one->ai_addrlen};
+        memcpy(&endpoint.storage, one->ai_addr, one->ai_addrlen);
+        err = connect_to(&endpoint, TIMEOUT_MS / count, fd);
+    }
+    freeaddrinfo(found);
+    return err;
+}
+
+static enum err connect_to_upstream(const struct url *url, int *fd)
+{
+    if (!url->unix_socket)
+        return connect_by_name(url, fd);
+    struct endpoint_address endpoint;
+    TRY(endpoint_of_path(url->host, &endpoint));
+    return connect_to(&endpoint, TIMEOUT_MS, fd);
 }
 
 /* Reads until the head is complete; what follows it is of no interest but for its first bytes. */
@@ -66,7 +83,7 @@ static unsigned read_status(int fd, char *bytes, size_t size, size_t *len)
 static unsigned ask(const struct upstream_settings *upstream, const char *path)
 {
     int fd;
-    if (connect_to(&upstream->url, &fd) != OK)
+    if (connect_to_upstream(&upstream->url, &fd) != OK)
         return 0;
     char memory[1024], answer[ANSWER_BYTES];
     struct buffer request = BUFFER_OVER(memory, sizeof memory);

@@ -54,13 +54,25 @@ void upstream_connection_close(struct upstream_connection *c)
 
 static void connect_next(struct upstream_connection *c);
 
+/* This address does not take us. */
+static void leave_address(struct upstream_connection *c)
+{
+    loop_unwatch(&c->worker->loop, &c->watch);
+    stream_close(&c->stream);
+    c->addresses_tried++;
+    connect_next(c);
+}
+
 static void on_time(struct timer *timer)
 {
     struct upstream_connection *c = CONTAINER_OF(timer, struct upstream_connection, timer);
+    bool may_go_on = c->worker->loop.now_us < c->connect_until_us;
     if (c->state == UPSTREAM_IDLE)
         upstream_connection_close(c);
-    else if (c->state == UPSTREAM_RESOLVING && c->worker->loop.now_us < c->connect_until_us)
+    else if (c->state == UPSTREAM_RESOLVING && may_go_on)
         connect_next(c);
+    else if (c->state == UPSTREAM_CONNECTING && may_go_on)
+        leave_address(c);
     else if (c->request->paused) /* the client is slow; its own connection's timer decides */
         timer_arm(&c->worker->loop, &c->timer,
                   c->worker->loop.now_us + c->pool->upstream->settings->read_timeout_us);
@@ -83,16 +95,21 @@ static void handshake(struct upstream_connection *c)
     upstream_wire_begin(c);
 }
 
+/* Which of the pool's addresses is being tried. */
+static unsigned address_at(const struct upstream_connection *c)
+{
+    return (c->address_first + c->addresses_tried) % c->pool->address_count;
+}
+
 static void connected(struct upstream_connection *c)
 {
     if (socket_connected(c->stream.fd) != OK) {
-        loop_unwatch(&c->worker->loop, &c->watch);
-        stream_close(&c->stream);
-        c->address_at++;
-        connect_next(c);
+        leave_address(c);
         return;
     }
     struct upstream *upstream = c->pool->upstream;
+    c->pool->address_first = address_at(c);
+    timer_arm(&c->worker->loop, &c->timer, c->connect_until_us);
     if (!upstream->tls) {
         upstream_wire_begin(c);
         return;
@@ -146,12 +163,26 @@ static enum err adopt(struct upstream_connection *c, int fd)
     return err;
 }
 
+/* Each address has its share of the time that is left, so that one which is silent, as behind a
+ * firewall, leaves some for the others. */
+static void await_connection(struct upstream_connection *c)
+{
+    uint64_t now_us = c->worker->loop.now_us;
+    uint64_t left_us = c->connect_until_us > now_us ? c->connect_until_us - now_us : 0;
+    timer_arm(&c->worker->loop, &c->timer,
+              now_us + left_us / (c->pool->address_count - c->addresses_tried));
+    c->state = UPSTREAM_CONNECTING;
+}
+
 static void connect_next(struct upstream_connection *c)
 {
+    struct upstream_pool *pool = c->pool;
     enum err err = ERR_IO;
-    for (; err && c->address_at < c->pool->address_count; c->address_at += err != OK) {
+    if (c->addresses_tried == 0)
+        c->address_first = pool->address_first;
+    for (; err && c->addresses_tried < pool->address_count; c->addresses_tried += err != OK) {
         int fd;
-        err = socket_connect(&c->pool->addresses[c->address_at], &fd);
+        err = socket_connect(&pool->addresses[address_at(c)], &fd);
         if (err == ERR_AGAIN) { /* no event will say when there is room */
             timer_arm(&c->worker->loop, &c->timer, c->worker->loop.now_us + RETRY_US);
             return;
@@ -160,18 +191,24 @@ static void connect_next(struct upstream_connection *c)
             err = adopt(c, fd);
     }
     if (err) {
-        c->pool->resolved_us = 0; /* perhaps it moved: ask again next time */
+        pool->resolved_us = 0; /* perhaps it moved: ask again next time */
         upstream_wire_fail(c, ERR_IO);
         return;
     }
-    timer_arm(&c->worker->loop, &c->timer, c->connect_until_us);
-    c->state = UPSTREAM_CONNECTING;
+    await_connection(c);
 }
 
+/* One that was good when those before it were not is asked first the next time, too. */
 static void keep_addresses(struct upstream_pool *pool, const struct lookup *lookup, uint64_t now_us)
 {
+    struct endpoint_address good = pool->addresses[pool->address_first];
+    bool preferred = pool->address_first != 0;
     memcpy(pool->addresses, lookup->found, lookup->count * sizeof *lookup->found);
     pool->address_count = lookup->count;
+    pool->address_first = 0;
+    for (unsigned i = 0; preferred && i < lookup->count; i++)
+        if (endpoint_equal(&pool->addresses[i], &good))
+            pool->address_first = i;
     pool->resolved_us = now_us;
 }
 
@@ -279,6 +316,8 @@ static void open_connection(struct upstream_pool *pool, struct upstream_request 
         return;
     }
     c->connect_until_us = c->worker->loop.now_us + pool->upstream->settings->connect_timeout_us;
+    if (request->until_us && request->until_us < c->connect_until_us)
+        c->connect_until_us = request->until_us;
     timer_arm(&c->worker->loop, &c->timer, c->connect_until_us);
     if (pool->upstream->kind == KIND_DEMO) {
         enum err err = connect_demo(c);
@@ -316,8 +355,6 @@ void upstream_connection_get(struct upstream_request *request)
     c->reused = true;
     c->request = request;
     request->connection = c;
-    if (request->until_us && request->until_us < c->connect_until_us)
-        c->connect_until_us = request->until_us;
     upstream_wire_begin(c);
 }
 

@@ -13,6 +13,7 @@ struct upstream_pool {
     unsigned active_count; /* connections that are not idle */
     struct endpoint_address addresses[LOOKUP_ADDRESSES_MAX];
     unsigned address_count;
+    unsigned address_first; /* the one that was good last */
     uint64_t resolved_us;
     bool retired; /* its upstream left the configuration */
 };

@@ -75,7 +75,7 @@ struct upstream_connection {
     const struct upstream_settings *settings;
     struct pending_lookup *lookup; /* while resolving */
     uint64_t connect_until_us;
-    unsigned address_at; /* which of the pool's addresses is being tried */
+    unsigned address_first, addresses_tried; /* of the pool's: where it began, and how many were */
     enum upstream_state state;
     bool readable, writable, hung_up, reused;
     /* sending */

@@ -8,6 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bool endpoint_equal(const struct endpoint_address *a, const struct endpoint_address *b)
+{
+    return a->len == b->len && memcmp(&a->storage, &b->storage, a->len) == 0;
+}
+
 struct endpoint_address endpoint_of_address(const struct address *address, unsigned port)
 {
     struct endpoint_address endpoint = {0};

@@ -19,6 +19,8 @@ struct endpoint_address {
     socklen_t len;
 };
 
+/* The same address and port? */
+bool endpoint_equal(const struct endpoint_address *a, const struct endpoint_address *b);
 /* From a numeric address and a port. */
 struct endpoint_address endpoint_of_address(const struct address *address, unsigned port);
 /* From a Unix socket's path. ERR_LIMIT when it is too long for the kernel. */

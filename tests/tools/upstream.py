@@ -182,7 +182,7 @@ class Connection:
 
 
 class Upstream:
-    def __init__(self, tls=None, default=None, send_buffer_bytes=None):
+    def __init__(self, tls=None, default=None, send_buffer_bytes=None, address=("127.0.0.1", 0)):
         self.tls = tls
         self.default = default or chat_answer
         self.answers = {}  # model -> answer
@@ -190,7 +190,7 @@ class Upstream:
         self.connections = []
         self.requests = []
         self.violations = []
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener = socket.create_server(address, backlog=256)
         if send_buffer_bytes:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         self.port = self.listener.getsockname()[1]

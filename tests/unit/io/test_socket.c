@@ -109,6 +109,19 @@ static struct endpoint_address parse(const char *text)
     return endpoint;
 }
 
+static void an_endpoint_equals_itself_alone(void **state)
+{
+    (void)state;
+    static const char *const all[] = {"127.0.0.1:80", "127.0.0.1:81", "127.0.0.2:80",
+                                      "[::1]:80",     "unix:/a",      "unix:/ab"};
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        for (size_t j = 0; j < COUNT_OF(all); j++) {
+            const struct endpoint_address a = parse(all[i]), b = parse(all[j]);
+            assert_int_equal(endpoint_equal(&a, &b), i == j);
+        }
+    }
+}
+
 static struct endpoint_address at_path(void)
 {
     struct endpoint_address endpoint;
@@ -371,6 +384,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter_folder, leave_folder)
     const struct CMUnitTest tests[] = {
         TEST(endpoints_are_read_and_printed),
+        TEST(an_endpoint_equals_itself_alone),
         TEST(peers_meet_on_ipv4),
         TEST(peers_meet_on_ipv6),
         TEST(ipv4_through_all_addresses_is_ipv4),
