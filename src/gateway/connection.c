@@ -11,7 +11,6 @@
 
 enum {
     LINGER_BYTES = 32 * 1024 * 1024, /* CONTRACT 10 */
-    LINGER_US = 5 * 1000 * 1000,
     LINGER_BYTES_PER_TURN = 256 * 1024,
     TURN_US = 200,
     PIECE_BYTES_MIN = 8 * 1024,
@@ -159,7 +158,7 @@ void connection_linger(struct connection *c)
     connection_become(c, &lingering);
     connection_set_waiting(c, true);
     stream_end_writing(&c->stream);
-    connection_arm(c, LINGER_US);
+    connection_arm(c, CONNECTION_LINGER_US);
     if (!c->in_turn)
         connection_defer(c);
 }

@@ -13,6 +13,10 @@
 
 struct connection;
 
+/* How long a client that was answered before its request was complete is still heard (CONTRACT 10).
+ */
+#define CONNECTION_LINGER_US (5 * SECOND_US)
+
 /* What a connection does at the moment. None of these is called once it is closed. */
 struct protocol {
     /* The socket has news, or the connection's task runs. */

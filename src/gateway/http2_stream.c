@@ -258,7 +258,10 @@ static void on_request_end(void *context, void *user)
 static void on_time(struct timer *timer)
 {
     struct http2_stream *stream = CONTAINER_OF(timer, struct http2_stream, timer);
-    if (stream->wants_body) {
+    if (!stream->exchange) {
+        http2_reset(session_of(stream), stream->id, HTTP2_RESET_NO_ERROR);
+        http2_write(stream->carrier->connection);
+    } else if (stream->wants_body) {
         stream->wants_body = false;
         refuse(stream->exchange, REFUSE_BODY_TIMEOUT);
         exchange_refuse(stream->exchange); /* with it the connection may end */
@@ -277,18 +280,15 @@ static void release(struct grave *grave)
     pool_give(&stream->worker->http2_streams, stream);
 }
 
-static void on_closed(void *context, void *user, bool complete)
+/* It has its answer, or will not get more of it. */
+static void end_exchange(struct http2_stream *stream, bool complete)
 {
-    struct http2_connection *h = context;
-    struct http2_stream *stream = user;
-    struct worker *worker = h->connection->worker;
+    struct worker *worker = stream->worker;
     struct exchange *x = stream->exchange;
     stream->exchange = NULL;
     stop_serving(stream);
-    list_remove(&stream->link);
     list_remove(&stream->drained);
     timer_disarm(&worker->loop, &stream->timer);
-    loop_release_timers(&worker->loop, 1);
     body_release(&stream->held, &worker->request_blocks);
     body_release(&stream->out, &worker->answer_blocks);
     if (!complete && stream->answer_cut)
@@ -297,6 +297,27 @@ static void on_closed(void *context, void *user, bool complete)
         exchange_end(x);
     else
         exchange_client_gone(x);
+}
+
+static void on_answered(void *context, void *user)
+{
+    struct http2_stream *stream = user;
+    (void)context;
+    end_exchange(stream, true);
+    timer_arm(&stream->worker->loop, &stream->timer,
+              stream->worker->loop.now_us + CONNECTION_LINGER_US);
+}
+
+static void on_closed(void *context, void *user, bool complete)
+{
+    struct http2_connection *h = context;
+    struct http2_stream *stream = user;
+    struct worker *worker = h->connection->worker;
+    if (stream->exchange)
+        end_exchange(stream, complete);
+    list_remove(&stream->link);
+    timer_disarm(&worker->loop, &stream->timer);
+    loop_release_timers(&worker->loop, 1);
     worker_bury(worker, &stream->grave, release);
     if (list_empty(&h->streams) && !h->ending)
         connection_arm(h->connection, h->draining || h->connection->over_limit
@@ -413,5 +434,6 @@ const struct http2_events http2_stream_events = {
     .on_body = on_body,
     .on_request_end = on_request_end,
     .read_body = read_body,
+    .on_answered = on_answered,
     .on_closed = on_closed,
 };

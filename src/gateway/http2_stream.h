@@ -27,11 +27,12 @@ struct http2_stream {
     struct worker *worker;
     struct http2_connection *carrier;
     uint32_t id;
-    struct exchange *exchange;
-    struct timer timer; /* the body comes too slowly, or the answer is not read */
-    struct body held;   /* of the request's body, from before it was wanted: a checkpoint waited */
-    struct body out;    /* of the answer's body */
-    size_t out_sent;    /* of its first block */
+    struct exchange *exchange; /* NULL: answered; only the rest of its request still comes */
+    struct timer
+        timer;        /* the body comes too slowly, or the answer is not read, or that rest ends */
+    struct body held; /* of the request's body, from before it was wanted: a checkpoint waited */
+    struct body out;  /* of the answer's body */
+    size_t out_sent;  /* of its first block */
     bool wants_body, request_ended;
     bool served;       /* counted in carrier->serving */
     bool answer_ended; /* nothing follows what is in `out` */

@@ -333,10 +333,15 @@ static void note_answer_end(struct http2 *h, struct codec_stream *stream)
 {
     stream->answer_complete = true;
     http2_budget_give(&h->budget, HTTP2_STRAY_FRAMES, 1);
-    /* RFC 9113, 8.1: the rest of the body is not wanted, the answer stands. */
-    if (!stream->request_ended)
-        http2_check(h, nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, (int32_t)stream->id,
-                                                 NGHTTP2_NO_ERROR));
+    if (stream->request_ended)
+        return;
+    /* RFC 9113, 8.1 lets us stop the rest of the request at once. A client that is still sending it
+     * may take that for a failure and throw the answer away, as curl 7.88 does: let it finish. */
+    int32_t unread =
+        nghttp2_session_get_stream_effective_recv_data_length(h->session, (int32_t)stream->id);
+    if (unread > 0)
+        http2_consume(h, stream->id, (size_t)unread);
+    h->events->on_answered(h->context, stream->user);
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)

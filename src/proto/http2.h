@@ -29,6 +29,8 @@ enum {
      * HTTP/1 reads of one body per turn; with all streams waiting 25 MiB, which the owner keeps
      * under the budget of all bodies. */
     HTTP2_STREAM_WINDOW_BYTES = 256 * 1024,
+    /* What is let by of a body whose request was answered, as much as HTTP/1 lets by. */
+    HTTP2_DISCARD_BYTES_MAX = 32 * 1024 * 1024,
     /* The connection's window opens on receipt, so a body that waits stalls no other; its size only
      * has to cover what is on its way: 1 MiB is 80 Mbit/s at 100 ms. */
     HTTP2_CONNECTION_WINDOW_BYTES = 1024 * 1024,
@@ -57,6 +59,7 @@ const char *http2_fault_name(enum http2_fault fault);
 
 /* RFC 9113, 7: what a stream is reset with. */
 enum http2_reset {
+    HTTP2_RESET_NO_ERROR = 0, /* after a whole answer: the rest of the request is not wanted */
     HTTP2_RESET_INTERNAL_ERROR = 2,
     HTTP2_RESET_REFUSED = 7, /* nothing was done: the client may send it again */
     HTTP2_RESET_CANCEL = 8,
@@ -88,6 +91,10 @@ struct http2_events {
     /* Puts the next bytes of the answer's body into `room` and says how many. `*end`: these were
      * the last. 0 without `*end`: there is nothing now, http2_resume will say when. */
     size_t (*read_body)(void *context, void *user, char *room, size_t size, bool *end);
+    /* All of the answer went into the output, but the client has not ended its request. What still
+     * comes of that is dropped, HTTP2_DISCARD_BYTES_MAX of it; on_body and on_request_end are not
+     * called again. The owner resets the stream with NO_ERROR when that takes too long. */
+    void (*on_answered)(void *context, void *user);
     /* The stream is over, and `user` is not used any more: called once for each that was returned.
      * `complete`: all of the answer went into the output. */
     void (*on_closed)(void *context, void *user, bool complete);
@@ -122,8 +129,7 @@ void http2_send_head(struct http2 *h, uint32_t id, const struct http2_answer *an
 void http2_send_continue(struct http2 *h, uint32_t id);
 /* read_body has something again. Costs nothing when it was not asked for. */
 void http2_resume(struct http2 *h, uint32_t id);
-/* Breaks the stream off; on_closed follows with the output. An answer that is complete before its
- * request is needs none: the rest of the body is stopped with NO_ERROR (RFC 9113, 8.1). */
+/* Breaks the stream off; on_closed follows with the output. */
 void http2_reset(struct http2 *h, uint32_t id, enum http2_reset code);
 /* `n` bytes of the body were used or kept within a budget: the client may send as many more. */
 void http2_consume(struct http2 *h, uint32_t id, size_t n);

@@ -214,7 +214,7 @@ static int end_request_head(struct http2 *h, uint32_t id, bool ends_stream)
 static int end_request(struct http2 *h, struct codec_stream *stream)
 {
     stream->request_ended = true;
-    if (stream->reset || stream->ignore_body)
+    if (stream->reset || stream->ignore_body || stream->answer_complete)
         return 0;
     if (stream->length_left > 0)
         return reset_malformed(h, stream, HTTP_BAD_LENGTH);
@@ -230,9 +230,20 @@ static int end_trailers(struct http2 *h, struct codec_stream *stream, bool ends_
     enum http2_outcome outcome = http2_head_end(&h->head, ends_stream, h->scratch, &bytes, &fault);
     if (!stream || stream->reset)
         return 0;
-    if (outcome != HTTP2_HEAD_READ)
+    if (outcome != HTTP2_HEAD_READ && !stream->answer_complete)
         return reset_malformed(h, stream, fault);
     return end_request(h, stream);
+}
+
+/* It was answered already. Up to the bound the window stays open, so that the client gets through.
+ */
+static void discard(struct http2 *h, struct codec_stream *stream, size_t len)
+{
+    stream->discarded += len;
+    if (stream->discarded > HTTP2_DISCARD_BYTES_MAX)
+        http2_reset(h, stream->id, HTTP2_RESET_NO_ERROR);
+    else
+        http2_consume(h, stream->id, len);
 }
 
 static int on_body(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes,
@@ -243,7 +254,9 @@ static int on_body(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct codec_stream *stream = stream_of(session, id);
     if (nghttp2_session_consume_connection(session, len) == NGHTTP2_ERR_NOMEM)
         return stop(h, HTTP2_NO_MEMORY);
-    if (!stream || stream->reset || stream->ignore_body)
+    if (stream && stream->answer_complete && !stream->reset)
+        discard(h, stream, len);
+    if (!stream || stream->reset || stream->ignore_body || stream->answer_complete)
         return 0;
     if (stream->has_length && len > stream->length_left)
         return reset_malformed(h, stream, HTTP_BAD_LENGTH);

@@ -14,6 +14,7 @@ struct codec_stream {
     void *user; /* NULL only while on_request is called for it */
     uint32_t id;
     bool ignore_body; /* its request was refused: on_body is not called */
+    size_t discarded; /* bytes of the body that came after the answer */
     bool has_length;
     uint64_t length_left; /* of Content-Length */
     bool request_ended;   /* END_STREAM came */

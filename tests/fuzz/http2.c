@@ -17,7 +17,7 @@ static const struct slice preface = SLICE("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 struct stream {
     uint32_t id;
-    bool open;
+    bool open, answered;
     size_t body_bytes;
 };
 
@@ -113,7 +113,7 @@ static void on_body(void *context, void *user, struct slice piece)
 {
     struct reading *reading = context;
     struct stream *stream = user;
-    must(stream->open);
+    must(stream->open && !stream->answered);
     stream->body_bytes += piece.len;
     if (stream->id % 8 != 5)
         http2_consume(reading->h, stream->id, piece.len);
@@ -137,6 +137,16 @@ static size_t read_body(void *context, void *user, char *room, size_t size, bool
     return *end ? (size < 10 ? size : 10) : 0;
 }
 
+static void on_answered(void *context, void *user)
+{
+    struct reading *reading = context;
+    struct stream *stream = user;
+    must(stream->open && !stream->answered);
+    stream->answered = true;
+    if (stream->id % 16 == 1)
+        http2_reset(reading->h, stream->id, HTTP2_RESET_NO_ERROR);
+}
+
 static void on_closed(void *context, void *user, bool complete)
 {
     struct reading *reading = context;
@@ -154,6 +164,7 @@ static const struct http2_events events = {
     .on_body = on_body,
     .on_request_end = on_request_end,
     .read_body = read_body,
+    .on_answered = on_answered,
     .on_closed = on_closed,
 };
 

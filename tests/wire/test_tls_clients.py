@@ -190,6 +190,19 @@ class Agreement(TlsCase):
         with self.client(tls=context, name=name) as client:
             self.assertEqual(client.ask(request(path="/livez", host=name or "gateway.test")).status, 200)
 
+    def test_curl_shows_every_refusal(self):
+        """Over HTTP/2 by itself; its body is on its way when the answer comes."""
+        body = self.gateway.folder / "body"
+        body.write_text("{" + " " * 1_000_000)
+        answers_seen = set()
+        for size in ("{}", f"@{body}") * 10:
+            done = subprocess.run(["curl", "--silent", "--cacert", self.pairs / "first.pem", "--data-binary", size,
+                                   "--write-out", "%{http_code} %{http_version} %{exitcode}", "--output", "/dev/null",
+                                   f"https://localhost:{self.gateway.port}/v1/chat/completions"],
+                                  capture_output=True, text=True, timeout=COMMAND_S, check=False)
+            answers_seen.add(done.stdout)
+        self.assertEqual(answers_seen, {"401 2 0"})
+
 
 class Only13(TlsCase):
     limits = {}

@@ -27,6 +27,7 @@ struct owner {
     bool answer_at_once; /* 200 without a body, from within on_request */
     bool refuse;         /* on_request returns NULL */
     bool keep_bodies;    /* http2_consume is not called */
+    bool lets_by;        /* what comes after the answer; else the stream is reset then */
     size_t answer_bytes; /* of the bodies of answers */
     enum http_fault fault;
 };
@@ -115,6 +116,14 @@ static inline size_t owner_read(void *context, void *user, char *room, size_t si
     return n;
 }
 
+static inline void owner_answered(void *context, void *user)
+{
+    struct owner *owner = context;
+    const struct served *served = user;
+    if (!owner->lets_by)
+        http2_reset(owner->h, served->id, HTTP2_RESET_NO_ERROR);
+}
+
 static inline void owner_closed(void *context, void *user, bool complete)
 {
     struct owner *owner = context;
@@ -133,6 +142,7 @@ static const struct http2_events owner_events = {
     .on_body = owner_body,
     .on_request_end = owner_end,
     .read_body = owner_read,
+    .on_answered = owner_answered,
     .on_closed = owner_closed,
 };
 
