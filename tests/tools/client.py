@@ -7,6 +7,8 @@ import socket
 import ssl
 import time
 
+from tools.peer import Peer
+
 DEADLINE_S = 15.0
 CLOSE_S = 5.0  # "closed within a second", with room for a slow machine and sanitizers
 
@@ -94,6 +96,7 @@ class Client:
         self.witness = witness
         self.unread = bytearray()
         self.ended = False
+        self.peer = None  # made when it is first asked for
 
     def __enter__(self):
         return self
@@ -103,6 +106,8 @@ class Client:
 
     def close(self):
         self.sock.close()
+        if self.peer:
+            self.peer.close()
 
     # Sending. A gateway may answer and half-close before it was given everything, so a send that fails
     # is no failure here: the answer is what counts.
@@ -114,11 +119,28 @@ class Client:
         except (ConnectionError, ssl.SSLError):
             return False
 
+    def send_pieces(self, *pieces):
+        """Each one goes once the gateway has read those before it, so that it reads exactly these."""
+        for piece in pieces[:-1]:
+            if not self.send(piece) or not self.wait_read():
+                return False
+        return self.send(pieces[-1])
+
+    def wait_read(self):
+        """False when the gateway has closed, and will read no more."""
+        try:
+            self.peer = self.peer or Peer(self.sock)
+        except OSError:  # it was reset
+            return False
+        if not self.peer.wait_read(DEADLINE_S):
+            raise BadAnswer("the gateway has stopped reading")
+        return True
+
     def send_bytewise(self, piece):
-        return all(self.send(piece[i:i + 1]) for i in range(len(piece)))
+        return self.send_pieces(*(piece[i:i + 1] for i in range(len(piece))))
 
     def send_split(self, piece, at):
-        return self.send(piece[:at]) and self.send(piece[at:])
+        return self.send_pieces(piece[:at], piece[at:])
 
     # Receiving.
 

@@ -4,6 +4,7 @@ is a request that would pass but for the one thing its row is about, so acceptin
 from tools.case import MARK, WireCase, rows
 from tools.client import request
 
+GET = b"GET /api/ps HTTP/1.1\r\n"
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\n"
 HOST = b"Host: gateway.test\r\n"
 AUTHORIZATION = b"Authorization: Bearer " + MARK + b"\r\n"
@@ -18,7 +19,7 @@ def post(extra=b"", framing=LENGTH, body=BODY, line=LINE, host=HOST, end=b"\r\n"
     return line + host + AUTHORIZATION + TYPE + framing + extra + end + body
 
 
-def get(line=b"GET /v1/models HTTP/1.1\r\n", host=HOST, extra=b"", end=b"\r\n"):
+def get(line=GET, host=HOST, extra=b"", end=b"\r\n"):
     return line + host + AUTHORIZATION + extra + end
 
 
@@ -60,17 +61,17 @@ EITHER = SMUGGLING.pop("a doubled hyphen")[0]
 CONTENT_CODING = SMUGGLING.pop("Content-Encoding: chunked")[0]
 
 CODINGS = {value: (coding(value), status) for value, status in {
-    b"chunked, chunked": 400, b"chunked, identity": (400, 501), b"gzip, chunked": (400, 501),
+    b"chunked, chunked": 400, b"chunked, identity": 400, b"gzip, chunked": 400,
     b"chunked;x=y": 400, b'"chunked"': 400, b",chunked": 400, b"chunked,": 400, b"": 400, b" ": 400,
     b"chunked\x00": 400, b"chunked\x7f": 400, b"chunked x": 400, b"identity": 501, b"gzip": 501,
-    b"deflate": 501, b"cow": (400, 501), b"chunke": (400, 501), b"chunkedd": (400, 501),
+    b"deflate": 501, b"cow": 501, b"chunke": 501, b"chunkedd": 501,
     b"\xe3\x83\x81chunked": 400,
 }.items()}
 
 LENGTHS = {value: (length(value), 400) for value in [
     b" +27", b" -1", b" 0x1b", b" 2_7", b" 2 7", b" 27,27", b" 27, 28", b"", b" ", b" 27;", b" 2.7e1",
     b" 18446744073709551616", b" 18446744073709551643", b" 9223372036854775808", b" 99999999999999999999999",
-    b" \x0c27", b" 27\x00", b" 27\x0b", b" twenty", b' "27"', b" 1e1", b" \xd9\xa2\xd9\xa7",
+    b" \x0c27", b" 27\x00", b" 27\x0b", b"\r\n 27", b"\r\n\t27", b" twenty", b' "27"', b" 1e1", b" \xd9\xa2\xd9\xa7",
 ]}
 LENGTHS.update({
     b"twice the same": (post(framing=LENGTH + LENGTH), 400),
@@ -79,19 +80,19 @@ LENGTHS.update({
 })
 
 LINE_ENDS = {
-    "LF after the request line": (get(line=b"GET /v1/models HTTP/1.1\n"), 400),
+    "LF after the request line": (get(line=b"GET /api/ps HTTP/1.1\n"), 400),
     "LF after a field": (get(extra=b"X: y\n"), 400),
     "LF at the end of the head": (get(end=b"\n"), 400),
     "LF only, everywhere": (get().replace(b"\r\n", b"\n"), 400),
     "CR LF LF": (get(extra=b"X: y\r\n\nX: z\r\n"), 400),
     "CR CR LF": (get(extra=b"X: y\r\r\n"), 400),
-    "CR alone after the request line": (get(line=b"GET /v1/models HTTP/1.1\r"), 400),
+    "CR alone after the request line": (get(line=b"GET /api/ps HTTP/1.1\r"), 400),
     "CR alone after a field": (get(extra=b"X: y\r"), 400),
     "CR alone at the end of the head": (get(end=b"\rX"), 400),
     "CR in a value": (get(extra=b"X: a\rb\r\n"), 400),
     "CR at the start of a value": (get(extra=b"X:\r y\r\n"), 400),
-    "CR in the request line": (get(line=b"GET /v1/\rmodels HTTP/1.1\r\n"), 400),
-    "LF in the request line": (get(line=b"GET /v1/\nmodels HTTP/1.1\r\n"), 400),
+    "CR in the request line": (get(line=b"GET /api/\rps HTTP/1.1\r\n"), 400),
+    "LF in the request line": (get(line=b"GET /api/\nps HTTP/1.1\r\n"), 400),
     "LF before the request line": (b"\n" + get(), 400),
     "CR alone before the request line": (b"\r" + get(), 400),
     "LF in a name": (get(extra=b"Te\nst: x\r\n"), 400),
@@ -100,19 +101,21 @@ LINE_ENDS = {
 WHITE_SPACE = {
     "a fold": (get(extra=b"X: a\r\n b\r\n"), 400),
     "a fold with a tab": (get(extra=b"X: a\r\n\tb\r\n"), 400),
-    "a fold as first field": (b"GET /v1/models HTTP/1.1\r\n X: y\r\n" + HOST + b"\r\n", 400),
+    "a fold as first field": (get(line=GET + b" y\r\n"), 400),
     "an empty fold": (get(extra=b"X: a\r\n \r\n"), 400),
     "a space before the colon": (get(extra=b"X : y\r\n"), 400),
     "a tab before the colon": (get(extra=b"X\t: y\r\n"), 400),
     "a space in a name": (get(extra=b"X Y: z\r\n"), 400),
-    "a space before the first name": (b"GET /v1/models HTTP/1.1\r\n Host: a\r\n\r\n", 400),
-    "two spaces after the method": (get(line=b"GET  /v1/models HTTP/1.1\r\n"), 400),
-    "two spaces before the version": (get(line=b"GET /v1/models  HTTP/1.1\r\n"), 400),
-    "a tab in the request line": (get(line=b"GET\t/v1/models HTTP/1.1\r\n"), 400),
-    "a space before the method": (get(line=b" GET /v1/models HTTP/1.1\r\n"), 400),
-    "a space after the version": (get(line=b"GET /v1/models HTTP/1.1 \r\n"), 400),
-    "a space in the target": (get(line=b"GET /v1/mo dels HTTP/1.1\r\n"), 400),
-    "a vertical tab as white space": (get(line=b"GET\x0b/v1/models\x0bHTTP/1.1\r\n"), 400),
+    "a space before the first name": (get(line=GET + b" X: y\r\n"), 400),
+    "a tab before the first name": (get(line=GET + b"\tX: y\r\n"), 400),
+    "two spaces after the method": (get(line=b"GET  /api/ps HTTP/1.1\r\n"), 400),
+    "two spaces before the version": (get(line=b"GET /api/ps  HTTP/1.1\r\n"), 400),
+    "a tab in the request line": (get(line=b"GET\t/api/ps HTTP/1.1\r\n"), 400),
+    "a space before the method": (get(line=b" GET /api/ps HTTP/1.1\r\n"), 400),
+    "a space after the version": (get(line=b"GET /api/ps HTTP/1.1 \r\n"), 400),
+    "a tab after the version": (get(line=b"GET /api/ps HTTP/1.1\t\r\n"), 400),
+    "a space in the target": (get(line=b"GET /api/p s HTTP/1.1\r\n"), 400),
+    "a vertical tab as white space": (get(line=b"GET\x0b/api/ps\x0bHTTP/1.1\r\n"), 400),
 }
 
 CONTROL_BYTES = {f"{byte:02x} in a {place}": (get(extra=line % byte), 400)
@@ -129,11 +132,11 @@ HOSTS = {
     "none": (get(host=b""), 400),
     "two": (get(host=HOST + HOST), 400),
     "two, different": (get(host=HOST + b"host: other.test\r\n"), 400),
-    "an absolute target of another host": (get(line=b"GET http://other.test/v1/models HTTP/1.1\r\n"), 400),
+    "an absolute target of another host": (get(line=b"GET http://other.test/api/ps HTTP/1.1\r\n"), 400),
     "an absolute target with userinfo":
-        (get(line=b"GET http://gateway.test@other/v1/models HTTP/1.1\r\n"), 400),
-    "an absolute target without a host": (get(line=b"GET http:///v1/models HTTP/1.1\r\n"), 400),
-    "another scheme": (get(line=b"GET ftp://gateway.test/v1/models HTTP/1.1\r\n"), 400),
+        (get(line=b"GET http://gateway.test@other/api/ps HTTP/1.1\r\n"), 400),
+    "an absolute target without a host": (get(line=b"GET http:///api/ps HTTP/1.1\r\n"), 400),
+    "another scheme": (get(line=b"GET ftp://gateway.test/api/ps HTTP/1.1\r\n"), 400),
 }
 HOSTS.update({f"Host:{value.decode('latin-1')}": (get(host=b"Host:" + value + b"\r\n"), 400) for value in [
     b"", b" ", b" a,b", b" a b", b" a@b", b" a#b", b" a/b", b" a?b", b" a:99999", b" a:", b" a:0", b" a:8x",
@@ -142,49 +145,49 @@ HOSTS.update({f"Host:{value.decode('latin-1')}": (get(host=b"Host:" + value + b"
 ]})
 
 REQUEST_LINES = {
-    "HTTP/0.9": (b"GET /v1/models\r\n\r\n", 400),
-    "HTTP/1.2": (get(line=b"GET /v1/models HTTP/1.2\r\n"), 505),
-    "HTTP/2.0": (get(line=b"GET /v1/models HTTP/2.0\r\n"), 505),
-    "HTTP/0.9 spelt out": (get(line=b"GET /v1/models HTTP/0.9\r\n"), 505),
-    "HTTP/01.1": (get(line=b"GET /v1/models HTTP/01.1\r\n"), 400),
-    "HTTP/1.01": (get(line=b"GET /v1/models HTTP/1.01\r\n"), 400),
-    "HTTP/1.1.": (get(line=b"GET /v1/models HTTP/1.1.\r\n"), 400),
-    "HTTP/1": (get(line=b"GET /v1/models HTTP/1\r\n"), 400),
-    "HTTP/1.": (get(line=b"GET /v1/models HTTP/1.\r\n"), 400),
-    "HTTP/11": (get(line=b"GET /v1/models HTTP/11\r\n"), 400),
-    "http/1.1": (get(line=b"GET /v1/models http/1.1\r\n"), 400),
-    "HTTP 1.1": (get(line=b"GET /v1/models HTTP 1.1\r\n"), 400),
-    "RTSP": (get(line=b"GET /v1/models RTSP/1.0\r\n"), 400),
-    "ICE": (get(line=b"SOURCE /v1/models ICE/1.0\r\n"), (400, 501)),
+    "HTTP/0.9": (b"GET /api/ps\r\n\r\n", 400),
+    "HTTP/1.2": (get(line=b"GET /api/ps HTTP/1.2\r\n"), 505),
+    "HTTP/2.0": (get(line=b"GET /api/ps HTTP/2.0\r\n"), 505),
+    "HTTP/0.9 spelt out": (get(line=b"GET /api/ps HTTP/0.9\r\n"), 505),
+    "HTTP/01.1": (get(line=b"GET /api/ps HTTP/01.1\r\n"), 400),
+    "HTTP/1.01": (get(line=b"GET /api/ps HTTP/1.01\r\n"), 400),
+    "HTTP/1.1.": (get(line=b"GET /api/ps HTTP/1.1.\r\n"), 400),
+    "HTTP/1": (get(line=b"GET /api/ps HTTP/1\r\n"), 400),
+    "HTTP/1.": (get(line=b"GET /api/ps HTTP/1.\r\n"), 400),
+    "HTTP/11": (get(line=b"GET /api/ps HTTP/11\r\n"), 400),
+    "http/1.1": (get(line=b"GET /api/ps http/1.1\r\n"), 400),
+    "HTTP 1.1": (get(line=b"GET /api/ps HTTP 1.1\r\n"), 400),
+    "RTSP": (get(line=b"GET /api/ps RTSP/1.0\r\n"), 400),
+    "ICE": (get(line=b"SOURCE /api/ps ICE/1.0\r\n"), 501),
     "CONNECT": (get(line=b"CONNECT other.test:443 HTTP/1.1\r\n"), 501),
     "TRACE": (get(line=b"TRACE / HTTP/1.1\r\n"), 501),
-    "an unknown method": (get(line=b"BREW /v1/models HTTP/1.1\r\n"), 501),
-    "a method in small letters": (get(line=b"get /v1/models HTTP/1.1\r\n"), 501),
-    "a method that is no token": (get(line=b'G=":/ /v1/models HTTP/1.1\r\n'), 400),
-    "a method of 1 KiB": (get(line=b"G" * 1024 + b" /v1/models HTTP/1.1\r\n"), (400, 501)),
+    "an unknown method": (get(line=b"BREW /api/ps HTTP/1.1\r\n"), 501),
+    "a method in small letters": (get(line=b"get /api/ps HTTP/1.1\r\n"), 501),
+    "a method that is no token": (get(line=b'G=":/ /api/ps HTTP/1.1\r\n'), 400),
+    "a method of 1 KiB": (get(line=b"G" * 1024 + b" /api/ps HTTP/1.1\r\n"), 400),
     "an asterisk for GET": (get(line=b"GET * HTTP/1.1\r\n"), 400),
     "no target": (get(line=b"GET HTTP/1.1\r\n"), 400),
-    "a target without a slash": (get(line=b"GET v1/models HTTP/1.1\r\n"), 400),
-    "a fragment": (get(line=b"GET /v1/models#/admin HTTP/1.1\r\n"), 400),
-    "a target beyond ASCII": (get(line=b"GET /v1/mod\xc3\xa9ls HTTP/1.1\r\n"), 400),
-    "a control byte in the target": (get(line=b"GET /v1/\x01models HTTP/1.1\r\n"), 400),
-    "NUL in the target": (get(line=b"GET /v1/models\x00 HTTP/1.1\r\n"), 400),
-    "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 501, 505)),
+    "a target without a slash": (get(line=b"GET api/ps HTTP/1.1\r\n"), 400),
+    "a fragment": (get(line=b"GET /api/ps#/admin HTTP/1.1\r\n"), 400),
+    "a target beyond ASCII": (get(line=b"GET /api/p\xc3\xa9s HTTP/1.1\r\n"), 400),
+    "a control byte in the target": (get(line=b"GET /api/\x01ps HTTP/1.1\r\n"), 400),
+    "NUL in the target": (get(line=b"GET /api/ps\x00 HTTP/1.1\r\n"), 400),
+    "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 501),
     "a TLS hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(64)), 400),
-    "a PROXY line": (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + get(), (400, 501)),
+    "a PROXY line": (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + get(), 501),
     "garbage": (b"\x00\x00\x00\x00\r\n\r\n", 400),
 }
 
 UNIQUE = {name.decode(): (post(extra=name + b": a\r\n" + name + b": b\r\n"), 400)
           for name in [b"Authorization", b"X-API-Key", b"api-key", b"Content-Type", b"Expect"]}
-UNIQUE["Expect"] = (UNIQUE["Expect"][0], (400, 417))
+UNIQUE["Expect"] = (post(extra=b"Expect: 100-continue\r\n" * 2), 400)
 UNIQUE["Authorization of two people"] = (
     post(extra=b"Authorization: Bearer sp_other\r\n"), 400)
 
 BODIES = {
     "GET with a length": (get(extra=b"Content-Length: 3\r\n") + b"abc", 400),
     "GET with chunks": (get(extra=CHUNKED) + b"3\r\nabc\r\n0\r\n\r\n", 400),
-    "HEAD with a length": (get(line=b"HEAD /v1/models HTTP/1.1\r\n", extra=b"Content-Length: 3\r\n") + b"abc", 400),
+    "HEAD with a length": (get(line=b"HEAD /api/ps HTTP/1.1\r\n", extra=b"Content-Length: 3\r\n") + b"abc", 400),
     "an unknown expectation": (post(extra=b"Expect: x\r\n"), 417),
     "an expectation in a list": (post(extra=b"Expect: y 100-continue\r\n"), 417),
 }
@@ -267,6 +270,9 @@ class Heads(WireCase):
             client.send(EITHER.replace(MARK, self.key.encode()))
             if client.read().status == 200:
                 self.assertEqual(self.upstream.calls()[-1].body, BODY)
+
+    def test_the_request_of_these_vectors_is_seen_upstream(self):
+        self.accepted(get(), b"", "GET")
 
     def test_a_content_coding_named_chunked_is_refused(self):
         response = self.ask(CONTENT_CODING.replace(MARK, self.key.encode()))

@@ -18,7 +18,6 @@ BLANKS = {0x09, 0x20}
 REFUSED = (400, 400)
 LEGAL = (400, 200)      # the field as RFC 9112 has it
 UNKNOWN = (501, 501)    # well formed, but a coding that nobody here knows
-REFUSED_SOMEHOW = ((400, 501), (400, 501))
 ORDINARY = (200, 411)   # another field's value, which frames nothing
 TOO_LATE = (411, 411)   # the head ended before it
 
@@ -53,8 +52,8 @@ WORDS = {
     b"tRANSFER-eNCODING: cHUNKED": LEGAL,
     b"Transfer-Encoding: \t chunked \t ": LEGAL,
     b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked": REFUSED,
-    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity": (400, (400, 501)),
-    b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked": REFUSED_SOMEHOW,
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity": REFUSED,
+    b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked": UNKNOWN,
     b"Transfer-Encoding:\r\nTransfer-Encoding: chunked": REFUSED,
     b"Transfer-Encoding: chunked\r\nTransfer-Encoding:": REFUSED,
     b"Transfer-Encoding: chunked\r\n chunked": REFUSED,
@@ -65,9 +64,9 @@ WORDS = {
     b"X: X\r\n Transfer-Encoding: chunked": REFUSED,
     b"X: X\r\n\r\nTransfer-Encoding: chunked": TOO_LATE,
     b"Transfer-Encoding: chunked, chunked": REFUSED,
-    b"Transfer-Encoding: chunked, identity": REFUSED_SOMEHOW,
-    b"Transfer-Encoding: identity, chunked": REFUSED_SOMEHOW,
-    b"Transfer-Encoding: gzip, chunked": REFUSED_SOMEHOW,
+    b"Transfer-Encoding: chunked, identity": REFUSED,
+    b"Transfer-Encoding: identity, chunked": REFUSED,
+    b"Transfer-Encoding: gzip, chunked": REFUSED,
     b"Transfer-Encoding: ,chunked": REFUSED,
     b"Transfer-Encoding: chunked,": REFUSED,
     b"Transfer-Encoding: ": REFUSED,
@@ -115,16 +114,15 @@ class TransferEncodingInDisguise(WireCase):
         length = len(piece) - piece.index(b"@LENGTH@") - len(b"@LENGTH@\r\n\r\n") if b"@LENGTH@" in piece else 0
         return piece.replace(b"@LENGTH@", b"%d" % length)
 
-    def judge(self, piece, statuses):
-        statuses = statuses if isinstance(statuses, tuple) else (statuses,)
-        if THOROUGH and 200 not in statuses and 411 not in statuses and 415 not in statuses:
-            self.refused(piece, statuses)
+    def judge(self, piece, status):
+        if THOROUGH and status in (400, 501):
+            self.refused(piece, status)
             return
         calls = self.calls()
         with self.client() as client:
             client.send(piece)
             response = client.read()
-            self.assertIn(response.status, statuses, response)
+            self.assertEqual(response.status, status, response)
             if response.status == 411:  # what follows is read as the next request, and is none
                 response = client.read()
                 self.assertEqual(response.status, 400, response)
