@@ -193,6 +193,27 @@ static enum err note_field(struct head_reader *r, const struct field *field)
     }
 }
 
+/* Two hyphens in a row, or one at either end: no field is called so, but some readers fold what is
+ * between words, and then Transfer--Encoding frames a message. */
+static bool hyphens_stray(struct slice name)
+{
+    bool after_hyphen = true;
+    for (size_t i = 0; i < name.len; i++) {
+        bool hyphen = name.ptr[i] == '-';
+        if (hyphen && after_hyphen)
+            return true;
+        after_hyphen = hyphen;
+    }
+    return after_hyphen;
+}
+
+/* A field without a row of just its name; rows have their hyphens where they belong. */
+static enum err check_name(struct head_reader *r, const struct field *field)
+{
+    bool strict = r->name_class == OCTET_NAME;
+    return strict && hyphens_stray(field->name) ? head_fail(r, HTTP_BAD_FIELD) : OK;
+}
+
 enum err head_next_field(struct head_reader *r, struct field *fields, unsigned *count,
                          struct field **field)
 {
@@ -206,9 +227,12 @@ enum err head_next_field(struct head_reader *r, struct field *fields, unsigned *
         return head_bad_byte(r, *r->at, HTTP_TOO_MANY_FIELDS);
     *field = &fields[*count];
     TRY(field_line(r, *field));
-    (*field)->row = field_find((*field)->name);
+    const struct field_row *row = field_find((*field)->name);
+    (*field)->row = row;
     ++*count;
-    return (*field)->row ? note_field(r, *field) : OK;
+    if (!row || row->id == FIELD_DROPPED) /* every family is dropped */
+        TRY(check_name(r, *field));
+    return row ? note_field(r, *field) : OK;
 }
 
 enum err head_check_framing(struct head_reader *r, unsigned minor_version)

@@ -59,6 +59,9 @@ static void rows_are_well_formed(void **state)
             assert_true(octet_is(*at, OCTET_NAME));
             assert_int_equal(tolower((unsigned char)*at), *at);
         }
+        /* What the head parser takes for granted when it looks for stray hyphens. */
+        assert_true(!strstr(row->name, "--") && *row->name != '-');
+        assert_true(!strchr(row->name, '*') || row->id == FIELD_DROPPED);
         assert_true(row->id > FIELD_OTHER && row->id < FIELD_COUNT);
         ids[row->id]++;
         if (row->rules & FIELD_UNIQUE) /* repetitions are noticed by id */
