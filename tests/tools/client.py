@@ -144,6 +144,21 @@ class Client:
 
     # Receiving.
 
+    def is_readable(self):
+        """An answer, or the end, is here. What is, is taken: TLS has bytes of its own to read."""
+        if self.unread or self.ended:
+            return True
+        self.sock.settimeout(0)
+        try:
+            piece = self.sock.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        finally:
+            self.sock.settimeout(DEADLINE_S)
+        self.unread += piece
+        self.ended = not piece
+        return True
+
     def fill(self):
         if self.ended:
             return False

@@ -34,6 +34,8 @@ LINE_ENDS = {
     "LF after the last size": (HEAD + SIZE + b"\r\n" + BODY + b"\r\n0\n\r\n", 400),
     "LF at the very end": (HEAD + SIZE + b"\r\n" + BODY + b"\r\n0\r\n\n", 400),
     "CR and no LF at the very end": (HEAD + SIZE + b"\r\n" + BODY + b"\r\n0\r\n\rX", 400),
+    "CR twice after the last size": (HEAD + SIZE + b"\r\n" + BODY + b"\r\n0\r\r\n\r\n", 400),
+    "LF at the end of the trailers": (HEAD + SIZE + b"\r\n" + BODY + b"\r\n0\r\nX: y\r\n\n", 400),
     "a last chunk of zeros without end": (HEAD + SIZE + b"\r\n" + BODY + b"\r\n" + b"0" * 64 + b"\r\n\r\n", 400),
 }
 
@@ -124,6 +126,23 @@ class Chunks(WireCase):
     def test_more_framing_than_content_is_refused(self):
         response, _ = self.send_chunks(1, 100000)
         self.assert_refused(response, 400, "VALIDATION_ERROR")
+
+    def test_a_million_chunks_are_refused_long_before_their_end(self):
+        calls, step, end = self.calls(), b"1\r\nx\r\n" * 4096, 1_000_000 * 6
+        with self.client() as client:
+            client.send(HEAD.replace(MARK, self.key.encode()) + b'12\r\n{"model":"m","x":"\r\n')
+            sent = 0
+            while sent < end and not client.is_readable():
+                client.send(step)
+                client.wait_read()
+                sent += len(step)
+            self.assertLess(sent, end // 10)
+            response = client.read()
+            self.assert_refused(response, 400, "VALIDATION_ERROR")
+            self.assertIn("chunk_overhead", response.json()["detail"])
+            self.assertTrue(response.closes())
+            client.expect_closed()
+        self.assertEqual(self.calls(), calls)
 
     def test_a_request_after_a_refused_body_is_not_read(self):
         calls = self.calls()

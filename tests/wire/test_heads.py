@@ -185,6 +185,7 @@ UNIQUE["Authorization of two people"] = (
 BODIES = {
     "GET with a length": (get(extra=b"Content-Length: 3\r\n") + b"abc", 400),
     "GET with chunks": (get(extra=CHUNKED) + b"3\r\nabc\r\n0\r\n\r\n", 400),
+    "HEAD with chunks": (get(line=b"HEAD /api/ps HTTP/1.1\r\n", extra=CHUNKED) + b"3\r\nabc\r\n0\r\n\r\n", 400),
     "HEAD with a length": (get(line=b"HEAD /api/ps HTTP/1.1\r\n", extra=b"Content-Length: 3\r\n") + b"abc", 400),
     "an unknown expectation": (post(extra=b"Expect: x\r\n"), 417),
     "an expectation in a list": (post(extra=b"Expect: y 100-continue\r\n"), 417),
@@ -266,9 +267,58 @@ class Heads(WireCase):
     def test_the_request_of_these_vectors_is_seen_upstream(self):
         self.accepted(get(), b"", "GET")
 
+    def test_a_target_of_64_KiB_is_refused(self):
+        self.refused(get(line=b"GET /" + b"a" * 65535 + b" HTTP/1.1\r\n"), 414)
+
     def test_a_content_coding_named_chunked_is_refused(self):
         response = self.ask(CONTENT_CODING.replace(MARK, self.key.encode()))
         self.assert_refused(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+class BodiesOutOfPlace(WireCase):
+    """What takes no body is refused with one, and the body is never read as a request."""
+
+    INSIDE = get()
+    CASES = {
+        "DELETE": (b"DELETE /v1/chat/completions HTTP/1.1\r\n", b"POST"),
+        "OPTIONS": (b"OPTIONS /v1/chat/completions HTTP/1.1\r\n", b"POST"),
+        "DELETE of what is only read": (b"DELETE /v1/models HTTP/1.1\r\n", b"GET, HEAD"),
+        "OPTIONS of what is only read": (b"OPTIONS /v1/models HTTP/1.1\r\n", b"GET, HEAD"),
+    }
+
+    def sent(self, line, framing, body):
+        behind = request("GET", "/livez")
+        return get(line=line, extra=framing).replace(MARK, self.key.encode()) + body + behind
+
+    def inside(self):
+        return self.INSIDE.replace(MARK, self.key.encode())
+
+    @rows(CASES)
+    def with_a_length(self, line, allow):
+        asked, body = len(self.upstream.requests), self.inside()
+        with self.client() as client:
+            client.send(self.sent(line, b"Content-Length: %d\r\n" % len(body), body))
+            response = client.read()
+            self.assert_refused(response, 405, "METHOD_NOT_ALLOWED")
+            self.assertEqual(response.get("allow"), allow.decode())
+            self.assertFalse(response.closes())
+            self.assertEqual(client.read().status, 200)  # the request behind, and nothing else
+            client.send(request("GET", "/livez", [("Connection", "close")]))
+            self.assertEqual(client.read().status, 200)
+            client.expect_closed()
+        self.assertEqual(len(self.upstream.requests), asked)
+
+    @rows(CASES)
+    def with_chunks(self, line, allow):
+        asked, body = len(self.upstream.requests), self.inside()
+        with self.client() as client:
+            client.send(self.sent(line, CHUNKED, b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)))
+            response = client.read()
+            self.assert_refused(response, 405, "METHOD_NOT_ALLOWED")
+            self.assertEqual(response.get("allow"), allow.decode())
+            self.assertTrue(response.closes())  # where the chunks end is not looked for
+            client.expect_closed()
+        self.assertEqual(len(self.upstream.requests), asked)
 
 
 class Limits(WireCase):
@@ -294,6 +344,19 @@ class Limits(WireCase):
         with self.client() as client:
             client.send(b"GET / HTTP/1.1\r\nX: " + b"a" * 20000)
             self.assertEqual(client.read().status, 431)
+            client.expect_closed()
+
+    def head_of(self, size):
+        """A request whose head, with the empty line, has so many bytes."""
+        lines = [b"X-%d: " % i + b"v" * 8000 + b"\r\n" for i in range(8)]
+        head = post(extra=b"".join(lines) + b"X-Last: \r\n", body=b"").replace(MARK, self.key.encode())
+        return head.replace(b"X-Last: ", b"X-Last: " + b"v" * (size - len(head))) + BODY
+
+    def test_a_head_of_64_KiB_passes_and_one_byte_more_does_not(self):
+        with self.client() as client:
+            self.assertEqual(client.ask(self.head_of(65536)).status, 200)
+            self.assertEqual(client.ask(self.head_of(65536)).status, 200)
+            self.assert_refused(client.ask(self.head_of(65537)), 431, "HEADERS_TOO_LARGE")
             client.expect_closed()
 
     def test_a_head_that_is_too_large_is_refused(self):
@@ -342,8 +405,15 @@ class SlowHeads(WireCase):
         with self.client() as client:
             piece = request("POST", "/v1/chat/completions", body=BODY, key=self.key)
             client.send(piece[:-5])
-            self.assertEqual(client.read().status, 408)
+            self.assert_refused(client.read(), 408, "REQUEST_TIMEOUT")
             client.expect_closed()
+
+    def test_a_chunked_body_without_its_end_is_given_up(self):
+        for cut in (len(b"0\r\n\r\n"), 1):
+            with self.client() as client:
+                client.send(post(framing=CHUNKED, body=CHUNKS[:-cut]).replace(MARK, self.key.encode()))
+                self.assert_refused(client.read(), 408, "REQUEST_TIMEOUT")
+                client.expect_closed()
 
     def test_an_idle_connection_is_closed_without_a_word(self):
         with self.client() as client:
