@@ -3,10 +3,13 @@ behaviour around them."""
 
 import json
 import os
+import pathlib
+import re
 import threading
+import time
 
 from tools import upstream as answers
-from tools.case import WireCase, rows
+from tools.case import UPSTREAM_KEY, WireCase, rows
 from tools.client import chat, chat_request, request
 
 
@@ -77,6 +80,18 @@ class Fields(WireCase):
         sent = self.upstream.calls()[-1]
         for name, value in fields:
             self.assertNotIn(value.encode(), sent.values(name), name)
+
+    def test_connection_takes_nothing_from_what_we_add(self):
+        named = "close, X-Request-ID, Authorization, Content-Length, Content-Type, Host, Via, X-Mine, Accept-Encoding"
+        response = self.chat(fields=[("Connection", named), ("X-Mine", "1"), ("X-Request-ID", "mine")])
+        self.assertEqual(response.status, 200, response)
+        sent = self.upstream.calls()[-1]
+        ours = {"Authorization": f"Bearer {UPSTREAM_KEY}", "X-Request-ID": response.get("x-request-id"),
+                "Content-Length": str(len(sent.body)), "Host": f"127.0.0.1:{self.upstream.port}",
+                "Via": "1.1 sallyport", "Accept-Encoding": "identity"}
+        for name, value in ours.items():
+            self.assertEqual(sent.values(name), [value.encode()], name)
+        self.assertEqual(sent.values("x-mine") + sent.values("connection"), [])
 
     def test_ordinary_fields_pass(self):
         fields = [("X-Stainless-Lang", "js"), ("anthropic-version", "2023-06-01"),
@@ -245,6 +260,138 @@ class Connections(WireCase):
         for thread in threads:
             thread.join()
         self.assertEqual(wrong, [])
+
+
+class Upgrades(WireCase):
+    @rows({"an unknown protocol": [("Connection", "Upgrade"), ("Upgrade", "foo")],
+           "WebSocket": [("Connection", "keep-alive, Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+                         ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")],
+           "HTTP/2": [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABk")],
+           "one that is not in Connection": [("Upgrade", "websocket")]})
+    def upgrade_is_not_taken_and_the_next_request_is_one(self, fields):
+        calls = self.calls()
+        with self.client() as client:
+            client.send(request("GET", "/api/ps", fields, key=self.key) + request("GET", "/api/ps", key=self.key))
+            for _ in range(2):
+                response = client.read_head()  # 101 would be one
+                self.assertEqual(response.status, 200)
+                client.read_body(response)
+                self.assertTrue(response.complete)
+        asked = self.upstream.calls()[calls:]
+        self.assertEqual(len(asked), 2)
+        for sent in asked:
+            self.assertEqual(sent.values("upgrade") + sent.values("http2-settings") + sent.values("connection"), [])
+
+
+class Expectations(WireCase):
+    sections = {"server": {"max_body": "1MB"}}
+
+    @classmethod
+    def set_up(cls):
+        made = cls.gateway.command("key", "create", "--name", "spent", "--permissions", "run_inference", "--rate",
+                                   "1/hour", "--burst", "1", "--json")
+        cls.spent = json.loads(made.stdout)["key"]
+        cls.gateway.secrets.append(cls.spent)
+        cls.gateway.ask(chat_request(cls.spent))
+
+    LENGTH, CHUNKS = ("Content-Length", "66"), ("Transfer-Encoding", "chunked")
+
+    @rows({"a body that is too large": (413, [("Content-Length", str(2**20 + 1))]),
+           "another content type": (415, [LENGTH, ("Content-Type", "text/plain")]),
+           "another content type, chunked": (415, [CHUNKS, ("Content-Type", "text/plain")]),
+           "a compressed body": (415, [LENGTH, ("Content-Encoding", "gzip")]),
+           "a compressed body, chunked": (415, [CHUNKS, ("Content-Encoding", "gzip")]),
+           "a limit": (429, [LENGTH], "spent"), "a limit, chunked": (429, [CHUNKS], "spent"),
+           "a stranger, chunked": (401, [CHUNKS], "stranger")})
+    def expectation_is_answered_by_the_refusal_alone(self, status, fields, who="key"):
+        key = "sp_wrong" if who == "stranger" else getattr(self, who)
+        calls = self.calls()
+        piece = request("POST", "/v1/chat/completions", [("Expect", "100-continue"), *fields], b"", key)
+        with self.client() as client:
+            client.send(piece)
+            response = client.read_head()  # 100 would be one
+            self.assert_refused(client.read_body(response), status)
+            self.assertTrue(response.closes())  # whether a body follows is not known
+            client.expect_closed()
+        self.assertEqual(self.calls(), calls)
+
+    def test_chunks_follow_once_they_may_be_sent(self):
+        body = json.dumps(chat()).encode()
+        piece = request("POST", "/v1/chat/completions", [("Expect", "100-continue"), self.CHUNKS], b"", self.key)
+        with self.client() as client:
+            client.send(piece)
+            self.assertEqual(client.read_head().status, 100)
+            client.send(answers.chunk(body) + b"0\r\n\r\n")
+            self.assertEqual(client.read().status, 200)
+        self.assertEqual(self.upstream.calls()[-1].body, body)
+
+
+class Pipelines(WireCase):
+    COUNT = 1000
+
+    def rss_bytes(self):
+        status = (pathlib.Path("/proc") / str(self.gateway.process.pid) / "status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    def body_bytes(self):
+        text = self.get("/metrics/prometheus", key=self.watcher).body.decode()
+        return int(re.search(r"^sallyport_body_memory_bytes (\d+)$", text, re.M)[1])
+
+    def test_a_thousand_requests_wait_for_the_first(self):
+        self.watcher = self.gateway.key("watcher", "read_metrics")["key"]
+        gate = threading.Event()
+
+        def answer(connection, sent):
+            mark = json.loads(sent.body)["messages"][0]["content"]
+            if mark == "0":
+                gate.wait(answers.DEADLINE_S)
+            return answers.whole({"mark": mark})(connection, sent)
+        model = self.upstream.on("queue", answer)
+        pieces = [chat_request(self.key, model, content=str(i)) for i in range(self.COUNT)]
+        self.chat()
+        calls, before = self.calls(), self.rss_bytes()
+        with self.client() as client:
+            sender = threading.Thread(target=client.send, args=(b"".join(pieces),))
+            sender.start()
+            answers.wait_until(lambda: self.calls() == calls + 1, "the first one upstream")
+            first_bytes = self.body_bytes()
+            for _ in range(20):  # others are served meanwhile, by all workers
+                self.assertEqual(self.chat().status, 200)
+            self.assertEqual(self.calls(), calls + 21)
+            self.assertEqual(self.body_bytes(), first_bytes)
+            self.assertLess(first_bytes, 2 * 2**20)
+            self.assertLess(self.rss_bytes() - before, 16 * 2**20)
+            gate.set()
+            marks = [client.read().json()["mark"] for _ in pieces]
+            sender.join()
+        self.assertEqual(marks, [str(i) for i in range(self.COUNT)])
+
+
+class Lingering(WireCase):
+    """What a refused client goes on to send is thrown away: so much of it, and for so long."""
+
+    MOST_BYTES = 32 * 2**20
+    KERNEL_BYTES = 24 * 2**20  # what may lie in the sockets when the gateway stops reading
+
+    def turn_away(self, client):
+        size = 2**30
+        client.send(request("POST", "/v1/chat/completions", [("Content-Length", str(size))], b"", "sp_wrong"))
+        self.assert_refused(client.read(), 401)
+        client.expect_closed()
+
+    def test_a_refused_client_is_cut_off_after_32_MB_or_5_seconds(self):
+        with self.client() as slow, self.client() as fast:
+            begun = time.monotonic()
+            self.turn_away(slow)
+            self.turn_away(fast)
+            piece, sent = b"x" * 2**18, 0
+            while fast.send(piece):
+                sent += len(piece)
+                self.assertLess(sent, self.MOST_BYTES + self.KERNEL_BYTES)
+            while slow.send(b"x"):
+                self.assertLess(time.monotonic() - begun, answers.DEADLINE_S, "still open")
+                time.sleep(0.02)
+            self.assertGreater(time.monotonic() - begun, 4)
 
 
 class Backpressure(WireCase):
