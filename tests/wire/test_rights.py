@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 
-from tools.case import rows
+from tools.case import UPSTREAM_KEY, WireCase, rows
 from tools.client import request
 from tools.gateway import TOP
 from tools.signing import PERMISSIONS, ROLES, SigningCase, claims_of
@@ -108,6 +108,47 @@ class Routes(SigningCase):
     def path_that_is_no_route(self, path, status):
         self.assertIn(self.call("GET", path).status, (400, 401))
         self.assertIn(self.call("GET", path, self.callers["a admin"]).status, (400, status))
+
+
+ENDPOINT = re.compile(r'^\s*\{"(/[^"]*)",\s*METHOD_(\w+),', re.M)
+
+
+def endpoints():
+    text = (TOP / "src" / "llm" / "endpoint.c").read_text()
+    found = [(match[2], match[1]) for match in ENDPOINT.finditer(text)]
+    assert len(found) == text.count('{"/'), "some rows were not read"
+    return found
+
+
+class Endpoints(WireCase):
+    """What is passed on, in front of one server of each kind and with those that manage models."""
+
+    sections = {"endpoints": {"manage": True}}
+
+    @classmethod
+    def upstream_list(cls):
+        return [{"name": kind, "kind": kind, "url": cls.upstream.url, "api_key": UPSTREAM_KEY, "models": [f"of-{kind}"]}
+                for kind in ("ollama", "openai", "anthropic", "llama.cpp", "vllm")]
+
+    @classmethod
+    def set_up(cls):
+        cls.all = cls.gateway.key("all", ",".join(PERMISSIONS))["key"]
+        cls.without = cls.gateway.key("without", "read_metrics")["key"]
+
+    def send(self, method, path, key):
+        body = {"model": "of-ollama", "messages": []} if method != "GET" else None
+        return self.get(path.replace("*", "of-ollama"), key=key, method=method, body=body)
+
+    @rows({f"{method} {path}": (method, path) for method, path in endpoints()})
+    def endpoint(self, method, path):
+        asked = len(self.upstream.requests)
+        for key, status in [(None, 401), ("sp_wrong", 401), (self.without, 403)]:
+            response = self.send(method, path, key)
+            self.assertEqual(response.status, status, response)
+            self.assertEqual(response.get("www-authenticate"), "Bearer" if status == 401 else None)
+        self.assertEqual(len(self.upstream.requests), asked)
+        # The path is one that is passed on, so it was the credential.
+        self.assertNotIn(self.send(method, path, self.all).status, (401, 403, 405))
 
 
 class Keys(SigningCase):

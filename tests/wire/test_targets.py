@@ -28,6 +28,10 @@ FORBIDDEN = {
     "/docs": (403, 404), "/openapi.json": (403, 404), "/debug/pprof": 403,
 }
 
+# What goes up one folder, for some reader or other.
+DOTS = [".", "%2e", "%252e", "%c0%ae"]
+SLASHES = ["/", "%2f", "\\", ";/"]
+
 MANAGEMENT = ["/api/pull", "/api/push", "/api/copy", "/api/create", "/api/delete"]
 
 # The routes a caller has in front of Ollama.
@@ -39,11 +43,20 @@ class Targets(WireCase):
     @rows({path: path for path in MALFORMED})
     def malformed(self, path):
         for method, body in [("GET", None), ("POST", chat())]:
-            piece = request(method, path, body=body, key=self.key)
-            with self.client() as client:
-                response = client.ask(piece)
-                self.assert_refused(response, 400, "VALIDATION_ERROR")
-                client.expect_closed()
+            self.refused(request(method, path, body=body, key=self.key), 400)
+
+    @rows({f"{dot}{dot}{slash}": (dot, slash) for dot in DOTS for slash in SLASHES})
+    def traversal(self, dot, slash):
+        asked = len(self.upstream.requests)
+        for depth in range(1, 9):
+            for method, target in [("GET", "admin"), ("DELETE", "api" + slash + "delete"), ("DELETE", "api/delete")]:
+                path = "/v1/models/" + (dot * 2 + slash) * depth + target
+                with self.subTest(path=path), self.client() as client:
+                    body = {"model": "m"} if method == "DELETE" else None
+                    response = client.ask(request(method, path, body=body, key=self.key))
+                    self.assert_refused(response, 400, "VALIDATION_ERROR")
+                    client.expect_closed()
+        self.assertEqual(len(self.upstream.requests), asked)
 
     @rows({path: (path, status) for path, status in FORBIDDEN.items()})
     def forbidden(self, path, status):
