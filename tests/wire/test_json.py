@@ -76,6 +76,7 @@ BAD_TYPES = {
 }
 GOOD_TYPES = ["application/json", "Application/JSON", "application/json; charset=utf-8",
               "application/json;charset=UTF-8", 'application/json; charset="utf-8"']
+LIMIT = 4 * 2**20
 BAD_CODINGS = ["gzip", "deflate", "br", "zstd", "x", "gzip, gzip"]
 
 
@@ -148,11 +149,35 @@ class Json(WireCase):
         body = body_with(b"[" + b",".join([b'{"role":"user","content":"x"}'] * 20000) + b"]")
         self.assertEqual(self.send(body).status, 200)
 
+    @staticmethod
+    def body_of(size):
+        start, end = b'{"model":"m","x":"', b'"}'
+        return start + b"x" * (size - len(start) - len(end)) + end
+
+    def test_a_length_at_the_limit_waits_for_its_body_and_one_more_does_not(self):
+        body = self.body_of(LIMIT)
+        with self.client() as client:
+            client.send_pieces(request("POST", "/v1/chat/completions", [("Content-Length", str(LIMIT))], b"", self.key),
+                               body[:1])
+            client.wait_read()  # by then the head was judged
+            self.assertFalse(client.is_readable())
+            self.assertEqual(client.ask(body[1:]).status, 200)
+        with self.client() as client:
+            client.send(request("POST", "/v1/chat/completions", [("Content-Length", str(LIMIT + 1))], b"", self.key))
+            self.assert_refused(client.read(), 413, "PAYLOAD_TOO_LARGE")
+            client.expect_closed()
+
+    def test_chunks_up_to_the_limit_pass_and_one_byte_more_does_not(self):
+        for more, status in [(0, 200), (1, 413)]:
+            body = self.body_of(LIMIT + more)
+            response = self.send(b"".join(b"%x\r\n%s\r\n" % (len(body[at:at + 65536]), body[at:at + 65536])
+                                          for at in range(0, len(body), 65536)) + b"0\r\n\r\n",
+                                 [("Transfer-Encoding", "chunked")])
+            self.assertEqual(response.status, status, response)
+
     def test_a_body_at_the_limit_passes_and_one_byte_more_does_not(self):
         for more, status in [(0, 200), (1, 413)]:
-            start, end = b'{"model":"m","x":"', b'"}'
-            body = start + b"x" * (4 * 2**20 + more - len(start) - len(end)) + end
-            response = self.send(body)
+            response = self.send(self.body_of(LIMIT + more))
             self.assertEqual(response.status, status, response)
             if status == 413:
                 self.assert_refused(response, 413, "PAYLOAD_TOO_LARGE")
