@@ -80,6 +80,7 @@ def chat_request(key, model="m", fields=(), path="/v1/chat/completions", **membe
 
 class Client:
     """One connection to the gateway. Answers are handed to `witness`, which the oracles read later."""
+    peer = None  # made when it is first asked for
 
     def __init__(self, port, witness=None, receive_buffer_bytes=None, tls=None, name="127.0.0.1",
                  source=None):
@@ -96,7 +97,6 @@ class Client:
         self.witness = witness
         self.unread = bytearray()
         self.ended = False
-        self.peer = None  # made when it is first asked for
 
     def __enter__(self):
         return self

@@ -137,10 +137,12 @@ class Untrusted(ForwardedCase):
 class ProxyProtocol(ForwardedCase):
     sections = {"server": {"trusted_proxies": ["192.0.2.0/24"]}}
 
-    @rows({"version 1": b"PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n", "version 1, unknown": b"PROXY UNKNOWN\r\n",
-           "version 2": b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\x7f\x00\x00\x01\x12\x67\x00\x50"})
-    def proxy_protocol(self, start):
-        self.refused(start + request("GET", "/v1/models", key=self.key), (400, 501, 505))
+    @rows({"version 1": (b"PROXY TCP4 203.0.113.9 127.0.0.1 4711 80\r\n", 501),
+           "version 1, unknown": (b"PROXY UNKNOWN\r\n", 501),
+           "version 2": (b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\x7f\x00\x00\x01\x12\x67\x00\x50",
+                         400)})
+    def proxy_protocol(self, start, status):
+        self.refused(start + request("GET", "/api/ps", key=self.key), status)
 
 
 class UnixClient(Client):
