@@ -31,12 +31,14 @@ run: build ## builds and starts the demo
 test: test-build ## every test that a change must keep
 	@tests/run
 
-# The long forms of the fault and differential tests, and the wire tests with one event loop and with four.
+# The long forms of the fault and differential tests; heads and bodies split at every offset; and the wire tests with
+# one event loop, and over TLS with four.
 soak: test-build ## the long forms of the tests, an hour at most
 	@tools/deps soak
 	@SALLYPORT_SOAK=1 tests/run faults differential
+	@SALLYPORT_THOROUGH=1 tests/wire/run test_heads test_chunks test_targets test_json
 	@SALLYPORT_WORKERS=1 tests/run wire
-	@SALLYPORT_WORKERS=4 tests/run wire
+	@SALLYPORT_WORKERS=4 SALLYPORT_TLS=1 tests/run wire
 
 # Data races, which no other build sees: the threaded unit tests, and requests over two event loops.
 tsan: build ## unit and wire tests under ThreadSanitizer

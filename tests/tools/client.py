@@ -93,7 +93,7 @@ class Client:
         self.sock.connect(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
-            self.sock = tls.wrap_socket(self.sock, server_hostname=name)
+            self.sock = tls.wrap_socket(self.sock, server_hostname=name, suppress_ragged_eofs=False)
         self.witness = witness
         self.unread = bytearray()
         self.ended = False
