@@ -128,42 +128,76 @@ static size_t pass_plain(struct slice s, size_t i)
     return i;
 }
 
-void buffer_json_string(struct buffer *b, struct slice s)
+/* What a terminal or a viewer obeys instead of showing it: C1 controls, ends of lines and of
+ * paragraphs, marks that turn the direction of what follows. */
+static bool obeyed(uint32_t point)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0x80,   0x9f  },
+        {0x61c,  0x61c },
+        {0x200e, 0x200f},
+        {0x2028, 0x202e},
+        {0x2066, 0x2069}
+    };
+    for (size_t i = 0; i < COUNT_OF(ranges); i++)
+        if (point >= ranges[i].first && point <= ranges[i].last)
+            return true;
+    return false;
+}
+
+/* How many bytes at the start of `s` are one character, and which: U+FFFD for one that is none.
+ * False: it can stand as it is, and `point` says nothing. */
+static inline bool needs_escape(struct slice s, size_t *len, uint32_t *point)
+{
+    unsigned char c = (unsigned char)s.ptr[0];
+    *len = 1;
+    *point = c;
+    if (c < 0x80)
+        return c < 0x20 || c == 0x7f || c == '"' || c == '\\';
+    size_t sequence = utf8_sequence(s);
+    *point = 0xfffd;
+    if (!sequence)
+        return true;
+    *len = sequence;
+    if (c != 0xc2 && c != 0xd8 && c != 0xe2) /* no other begins one that is obeyed */
+        return false;
+    const unsigned char *bytes = (const unsigned char *)s.ptr;
+    *point = sequence == 2 ? (c & 0x1fu) << 6 | (bytes[1] & 0x3fu)
+                           : (c & 0x0fu) << 12 | (bytes[1] & 0x3fu) << 6 | (bytes[2] & 0x3fu);
+    return obeyed(*point);
+}
+
+static void append_escape(struct buffer *b, uint32_t point)
 {
     static const char hex[] = "0123456789abcdef";
-    buffer_byte(b, '"');
-    for (size_t i = pass_plain(s, 0), run = 0;; i++) {
-        /* `run` is where the bytes that need no change begin; they are copied in one piece. */
-        unsigned char c = i < s.len ? (unsigned char)s.ptr[i] : '"';
-        if (i < s.len && c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
-            continue;
-        size_t sequence = i < s.len && c >= 0x80 ? utf8_sequence(slice_from(s, i)) : 0;
-        bool separator = sequence == 3 && c == 0xe2 && (unsigned char)s.ptr[i + 1] == 0x80 &&
-                         ((unsigned char)s.ptr[i + 2] | 1) == 0xa9;
-        if (sequence && !separator) {
-            i += sequence - 1;
-            continue;
-        }
-        buffer_append(b, slice_make(s.ptr + run, i - run));
-        if (i >= s.len)
-            break;
-        if (separator) {
-            buffer_text(b, (unsigned char)s.ptr[i + 2] == 0xa8 ? "\\u2028" : "\\u2029");
-            i += 2;
-        } else if (c >= 0x80) {
-            buffer_text(b, "\\ufffd");
-        } else if (c == '"' || c == '\\') {
-            buffer_byte(b, '\\');
-            buffer_byte(b, (char)c);
-        } else if (c == '\n') {
-            buffer_text(b, "\\n");
-        } else {
-            buffer_append(b,
-                          slice_make((char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6));
-        }
-        run = i + 1;
-        i = pass_plain(s, run) - 1;
+    char text[] = {'\\', 'u', '0', '0', '0', '0'};
+    if (point == '"' || point == '\\' || point == '\n') {
+        text[1] = point == '\n' ? 'n' : (char)point;
+        buffer_append(b, slice_make(text, 2));
+        return;
     }
+    for (unsigned i = 0; i < 4; i++)
+        text[5 - i] = hex[point >> 4 * i & 15];
+    buffer_append(b, slice_make(text, sizeof text));
+}
+
+void buffer_json_string(struct buffer *b, struct slice s)
+{
+    buffer_byte(b, '"');
+    size_t run = 0; /* where the bytes that need no change begin; they are copied in one piece */
+    for (size_t i = pass_plain(s, 0), len; i < s.len;) {
+        uint32_t point;
+        bool escape = needs_escape(slice_from(s, i), &len, &point);
+        if (escape) {
+            buffer_append(b, slice_make(s.ptr + run, i - run));
+            append_escape(b, point);
+            run = i + len;
+        }
+        i = escape ? pass_plain(s, run) : i + len;
+    }
+    buffer_append(b, slice_from(s, run));
     buffer_byte(b, '"');
 }
 

@@ -34,9 +34,9 @@ void buffer_byte(struct buffer *b, char c);
 void buffer_text(struct buffer *b, const char *text);
 void buffer_number(struct buffer *b, uint64_t number);
 void buffer_printf(struct buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A JSON string literal with its quotes. Control bytes, quotes, backslashes and U+2028/9 are
- * escaped; a byte that is not valid UTF-8 becomes U+FFFD. The result is always one line of valid
- * JSON. */
+/* A JSON string literal with its quotes. Quotes, backslashes and what a terminal would obey
+ * (control characters, ends of lines, marks of direction) are escaped; a byte that is not valid
+ * UTF-8 becomes U+FFFD. The result is always one line of valid JSON. */
 void buffer_json_string(struct buffer *b, struct slice s);
 
 /* Room for at least `n` more bytes to be written at the end, or NULL (and `failed` is set). What
