@@ -353,10 +353,11 @@ static const struct option options[] = {
      .help = "How long it may take to accept more of a request."},
     {"upstream.read_timeout", .type = OPTION_DURATION, UPSTREAM(read_timeout_us),
      .standard = "120s", .min = 10 * MS, .max = 24 * HOURS,
-     .help = "How long it may pause within an answer."},
+     .help = "How long it may pause within an answer, and how long an answer's head may take from its "
+             "first byte."},
     {"upstream.first_byte_timeout", .type = OPTION_DURATION, UPSTREAM(first_byte_timeout_us),
      .standard = "600s", .min = 10 * MS, .max = 24 * HOURS,
-     .help = "How long it may take to begin an answer."},
+     .help = "How long it may take to begin an answer, and once more after each interim one (1xx)."},
     {"upstream.ca_file", .type = OPTION_PATH, UPSTREAM(ca_file),
      .help = "PEM file of the authorities its certificate is checked against; the system's when "
              "not given."},

@@ -60,6 +60,28 @@ void upstream_wire_fail(struct upstream_connection *c, enum err why)
     request->listener->fail(request, why);
 }
 
+/* --- time ---------------------------------------------------------------------------------------
+ */
+
+/* What comes next must come within `us`. */
+static void expect_within(struct upstream_connection *c, uint64_t us)
+{
+    uint64_t deadline_us = c->worker->loop.now_us + us, until_us = c->request->until_us;
+    timer_arm(&c->worker->loop, &c->timer,
+              until_us && until_us < deadline_us ? until_us : deadline_us);
+}
+
+/* All was sent, or some of an answer came. An answer that has begun may pause for as long as
+ * read_timeout says; before that, and after an interim one, it may still be thinking. */
+static void await_answer(struct upstream_connection *c)
+{
+    const struct upstream_settings *settings = c->settings;
+    if (c->receiving != RECEIVE_HEAD || c->in.len)
+        expect_within(c, settings->read_timeout_us);
+    else
+        expect_within(c, settings->first_byte_timeout_us);
+}
+
 /* --- sending ------------------------------------------------------------------------------------
  */
 
@@ -75,14 +97,6 @@ static int gather(struct upstream_connection *c, struct iovec *pieces)
         skip = 0;
     }
     return count;
-}
-
-/* What comes next must come within `us`. */
-static void expect_within(struct upstream_connection *c, uint64_t us)
-{
-    uint64_t deadline_us = c->worker->loop.now_us + us, until_us = c->request->until_us;
-    timer_arm(&c->worker->loop, &c->timer,
-              until_us && until_us < deadline_us ? until_us : deadline_us);
 }
 
 static void count_sent(struct upstream_connection *c, size_t n)
@@ -106,13 +120,13 @@ static void count_sent(struct upstream_connection *c, size_t n)
  */
 static enum err send_request(struct upstream_connection *c)
 {
-    const struct upstream_settings *settings = c->settings;
     while (!c->sent_all) {
         struct iovec pieces[PIECES_MAX];
         int count = gather(c, pieces);
         if (count == 0) {
             c->sent_all = c->request->sent = true;
-            expect_within(c, settings->first_byte_timeout_us);
+            if (c->in.len == 0) /* see receive_in_time */
+                await_answer(c);
             break;
         }
         size_t n;
@@ -123,7 +137,8 @@ static enum err send_request(struct upstream_connection *c)
         }
         TRY(err);
         count_sent(c, n);
-        expect_within(c, settings->send_timeout_us);
+        if (c->in.len == 0)
+            expect_within(c, c->settings->send_timeout_us);
     }
     return OK;
 }
@@ -254,6 +269,22 @@ static enum err receive(struct upstream_connection *c, struct slice bytes)
     return err == ERR_AGAIN ? OK : err;
 }
 
+/* Each read is a sign of life and begins the time anew, but for those that only prolong a head: it
+ * must be complete within read_timeout of its first byte, whatever is sent meanwhile, or an
+ * upstream that drips it would hold the request for ever. Interim heads are a bounded number. */
+static enum err receive_in_time(struct upstream_connection *c, struct slice bytes)
+{
+    struct upstream_request *request = c->request;
+    bool head_begun = c->in.len > 0;
+    unsigned interim_count = c->interim_count;
+    enum err err = receive(c, bytes);
+    if (err || c->request != request)
+        return err;
+    if (!head_begun || c->receiving != RECEIVE_HEAD || c->interim_count != interim_count)
+        await_answer(c);
+    return OK;
+}
+
 /* The upstream hung up. That is an end only where the framing says so. */
 static void end_of_stream(struct upstream_connection *c, enum err why)
 {
@@ -283,8 +314,7 @@ static bool read_answer(struct upstream_connection *c)
             end_of_stream(c, err);
             return false;
         }
-        expect_within(c, c->settings->read_timeout_us);
-        err = receive(c, slice_make(c->worker->scratch, n));
+        err = receive_in_time(c, slice_make(c->worker->scratch, n));
         if (c->request != request)
             return false;
         if (err == ERR_CLOSED) {

@@ -319,6 +319,16 @@ def raw(piece, keep=False, reset=False, hold=False):
     return answer
 
 
+def dripped(pieces, pause_s):
+    """One piece after the other, with a pause between two, until the gateway lets go."""
+    def answer(connection, _request):
+        for number, piece in enumerate(pieces):
+            if number and connection.wait_closed(pause_s) or not connection.send(piece):
+                return False
+        return True
+    return answer
+
+
 def silence(connection, _request):
     """Never answers."""
     connection.wait_closed()

@@ -216,39 +216,3 @@ class Unconfigured(WireCase):
         response = self.chat()
         self.assertEqual(response.status, 503, response)
         self.assertGreaterEqual(int(response.get("retry-after")), 1)
-
-
-class Slow(WireCase):
-    upstream_members = {"first_byte_timeout": "1s", "read_timeout": "1s", "connect_timeout": "1s",
-                        "send_timeout": "1s"}
-
-    def test_an_upstream_that_never_answers_is_504(self):
-        model = self.upstream.on("silent", answers.silence)
-        self.assert_refused(self.chat(model=model), 504, "UPSTREAM_TIMEOUT")
-        held = next(r for r in self.upstream.requests if r.model() == "silent").connection
-        self.assertTrue(held.closed.wait(10), "the connection is closed, not kept")
-
-    def test_half_a_head_and_then_silence_is_504(self):
-        model = self.upstream.on("half", answers.raw(b"HTTP/1.1 200 OK\r\nContent-", hold=True))
-        self.assertIn(self.chat(model=model).status, (502, 504))
-
-    def test_a_body_that_stops_is_cut(self):
-        model = self.upstream.on("stops", answers.raw(
-            answers.answer_head() + b"Content-Length: 100\r\n\r\n" + b"{", hold=True))
-        with self.client() as client:
-            response = client.ask(chat_request(self.key, model))
-            self.assertTrue(response.status == 504 or not response.complete, response)
-
-    def test_a_stream_that_stops_is_seen_to_be_broken(self):
-        piece = answers.delta("one")
-        model = self.upstream.on("stream stops", answers.raw(
-            answers.answer_head(content_type="text/event-stream") + b"Transfer-Encoding: chunked\r\n\r\n"
-            + answers.chunk(piece), hold=True))
-        with self.client() as client:
-            client.send(chat_request(self.key, model, stream=True))
-            response = client.read_body(client.read_head())
-            self.assertFalse(response.complete)
-            self.assertIn(b'data: {"error"', response.body)
-
-    def tearDown(self):
-        self.gateway.answers[:] = [answer for answer in self.gateway.answers if answer.complete]
