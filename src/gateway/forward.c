@@ -236,7 +236,8 @@ static void on_fail(struct upstream_request *request, enum err why)
     log_warning("upstream %s failed request %s: %s", x->upstream->settings->name, x->request_id,
                 err_name(why));
     enum refusal refusal = refusal_of(why);
-    if (refusal == REFUSE_UPSTREAM_REFUSED && request->got_bytes)
+    bool unreached = refusal == REFUSE_UPSTREAM_REFUSED || refusal == REFUSE_UPSTREAM_TLS;
+    if (unreached && request->begun)
         refusal = REFUSE_UPSTREAM_BROKEN;
     if (x->answer_state == ANSWER_BEGUN && x->streaming && !x->length_given)
         tell_stream(x);

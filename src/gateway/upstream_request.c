@@ -14,7 +14,7 @@ static const struct http_limits answer_limits = {.line_bytes = 32 * 1024, .head_
 
 void upstream_request_start(struct upstream_request *request)
 {
-    request->sent = request->got_bytes = request->paused = false;
+    request->begun = request->sent = request->got_bytes = request->paused = false;
     upstream_connection_get(request);
 }
 
@@ -54,6 +54,7 @@ void upstream_wire_fail(struct upstream_connection *c, enum err why)
     upstream_connection_close(c);
     if (retry) {
         request->retried = true;
+        request->begun = false;
         upstream_connection_get(request);
         return;
     }
@@ -101,6 +102,7 @@ static int gather(struct upstream_connection *c, struct iovec *pieces)
 
 static void count_sent(struct upstream_connection *c, size_t n)
 {
+    c->request->begun = true;
     size_t head_left = c->request->head.len - c->head_sent;
     size_t of_head = n < head_left ? n : head_left;
     c->head_sent += of_head;

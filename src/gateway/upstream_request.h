@@ -39,6 +39,7 @@ struct upstream_request {
     struct upstream_connection *connection; /* NULL: not running */
     uint64_t until_us;                      /* all of the answer must be here; 0: it may go on */
     bool paused;                            /* the receiver is slow: do not read */
+    bool begun;                             /* some of it was sent: it may be run, and billed */
     bool sent;                              /* all of it: head and body may go */
     bool got_bytes;                         /* of the answer */
     bool retried;
