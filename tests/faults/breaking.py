@@ -4,11 +4,16 @@ fault, and what the client must then see."""
 from tools import upstream as answers
 
 TEXT = b'{"id": "c", "choices": [{"index": 0, "message": {"role": "assistant", "content": "fine"}}]}'
+NO_LAST_CHUNK = "before the last chunk"  # all of the content, and [DONE], without the end that counts
 EVENTS = answers.delta("one"), answers.delta("two") + answers.DONE
 
 
+# Without it an idle connection is closed after some seconds, which is no sign that it was not kept.
+KEPT = ["Keep-Alive: timeout=60"]
+
+
 def plain(framing):
-    head = answers.answer_head()
+    head = answers.answer_head(extra=KEPT)
     if framing == "length":
         return head + b"Content-Length: %d\r\n\r\n" % len(TEXT), TEXT[:40], TEXT[40:]
     if framing == "chunks":
@@ -18,7 +23,7 @@ def plain(framing):
 
 
 def streamed(framing):
-    head = answers.answer_head(content_type="text/event-stream")
+    head = answers.answer_head(content_type="text/event-stream", extra=KEPT)
     if framing == "chunks":
         return (head + b"Transfer-Encoding: chunked\r\n\r\n", answers.chunk(EVENTS[0]),
                 answers.chunk(EVENTS[1]) + b"0\r\n\r\n")
@@ -29,7 +34,8 @@ def cut(parts, place):
     """The bytes that come before the fault."""
     head, first, rest = parts
     return {"before the head": b"", "mid head": head[:len(head) // 2], "after the head": head,
-            "mid body": head + first, "after the end": head + first + rest}[place]
+            "mid body": head + first, NO_LAST_CHUNK: (head + first + rest).removesuffix(b"0\r\n\r\n"),
+            "after the end": head + first + rest}[place]
 
 
 PLACES = ["before the head", "mid head", "after the head", "mid body", "after the end"]

@@ -1,18 +1,33 @@
-"""Every way in which a model server can fail, at every place of an answer, plain and streamed. Before
-the answer has begun for the client there is a refusal; after that the client sees that it is broken
-(tests/wire/test_upstream_faults.py has the malformed heads)."""
+"""Every way in which a model server can fail, at every place of an answer, plain and streamed, for a client
+of HTTP/1.1 and one of HTTP/2. Before the answer has begun for the client there is a refusal; after that the
+client sees that it is broken (tests/wire/test_upstream_faults.py has the malformed heads)."""
 
 import concurrent.futures
+import socket
 
-from breaking import PLACES, Breaking, cut, parts_of
+from breaking import EVENTS, NO_LAST_CHUNK, PLACES, Breaking, cut, parts_of
 from case import CLOSED, FaultCase
 from tools import upstream as answers
 from tools.case import rows
-from tools.client import chat_request, request
+from tools.client import chat, chat_request, request
+from tools.http2 import INTERNAL_ERROR, Http2Client, tls_context
 
 SILENT = "it falls silent"
+HALF_CLOSED = "it closes its side only"
+
+
+def half_closed(piece):
+    def answer(connection, _request):
+        connection.send(piece)
+        connection.sock.shutdown(socket.SHUT_WR)
+        connection.wait_closed()
+        return False
+    return answer
+
+
 FAULTS = {
     "it closes": lambda piece: answers.raw(piece),
+    HALF_CLOSED: half_closed,
     "it resets": lambda piece: answers.raw(piece, reset=True),
     SILENT: lambda piece: answers.raw(piece, hold=True),
     "it talks nonsense": lambda piece: answers.raw(piece + b"\r\nnonsense\x00\r\n\r\n", keep=True),
@@ -21,14 +36,16 @@ FAULTS = {
 
 def expected(kind, framing, place, fault):
     """What the client must see: a refusal's status, "broken", "whole", or None: no such case."""
-    begun = place in ("after the head", "mid body")
+    begun = place in ("after the head", "mid body", NO_LAST_CHUNK)
     if place in ("before the head", "mid head"):
         return 504 if fault == SILENT else 502
+    if place == NO_LAST_CHUNK and framing != "chunks":
+        return None
     if framing == "close":
         # Only a close ends such an answer, and nothing can be seen to be wrong with its bytes.
         if fault == "it talks nonsense":
             return None
-        return "whole" if fault == "it closes" else "broken"
+        return "whole" if fault in ("it closes", HALF_CLOSED) else "broken"
     if fault == "it talks nonsense" and begun and framing == "length":
         return None  # any bytes are as good as others
     if fault == SILENT and place == "after the end":
@@ -39,7 +56,7 @@ def expected(kind, framing, place, fault):
 MATRIX = {
     f"{kind}, {framing}: {fault} {place}": (kind, framing, place, fault)
     for kind, framings in {"plain": ["length", "chunks", "close"], "streamed": ["chunks", "close"]}.items()
-    for framing in framings for place in PLACES for fault in FAULTS
+    for framing in framings for place in [*PLACES, NO_LAST_CHUNK] for fault in FAULTS
     if expected(kind, framing, place, fault)}
 
 
@@ -74,17 +91,35 @@ class Matrix(Breaking, FaultCase):
     def one(self, kind, framing, place, fault):
         piece = cut(parts_of(kind, framing), place)
         model = self.upstream.on(f"{kind} {framing} {place} {fault}", FAULTS[fault](piece))
-        members = {"stream": True} if kind == "streamed" else {}
+        wanted = expected(kind, framing, place, fault)
+        response = self.answer_to(model, {"stream": True} if kind == "streamed" else {}, wanted)
+        sent = b"".join(EVENTS) if place == NO_LAST_CHUNK else None
+        self.check(response, wanted, kind, piece.partition(b"\r\n\r\n")[2] if framing == "close" else sent)
+        asked = [request for request in self.upstream.requests if request.model() == model]
+        self.assertEqual(len(asked), 1, "it is never sent twice")
+        if fault in (SILENT, HALF_CLOSED, "it talks nonsense"):  # else it has gone itself
+            self.assertTrue(asked[0].connection.closed.wait(10), "the connection is not kept")
+
+    def answer_to(self, model, members, _wanted):
         response = self.outcome(chat_request(self.key, model, **members))
         self.assertNotEqual(response, CLOSED)
-        self.check(response, expected(kind, framing, place, fault), kind,
-                   piece.partition(b"\r\n\r\n")[2] if framing == "close" else None)
-        faulty = next(r for r in self.upstream.requests if r.model() == model).connection
-        if fault in (SILENT, "it talks nonsense"):  # else it has gone itself
-            self.assertTrue(faulty.closed.wait(10), "the connection is not kept")
+        return response
 
     def tearDown(self):
         self.assert_at_rest()
+
+
+class MatrixOverHttp2(Matrix):
+    """The same for a client of HTTP/2: what broke off is reset, and its connection goes on."""
+    sections = {"server": {"http2_plain": True}}
+
+    def answer_to(self, model, members, wanted):
+        with Http2Client(self.gateway.port, tls=self.gateway.tls and tls_context("h2")) as client:
+            stream = client.ask("POST", "/v1/chat/completions", body=chat(model, **members), key=self.key)
+            self.assertEqual(stream.reset, INTERNAL_ERROR if wanted == "broken" else None, stream)
+            self.assertEqual(client.ask("GET", "/livez").status, 200)
+            self.assertEqual(client.goaways, [])
+            return stream
 
 
 class Lists(FaultCase):

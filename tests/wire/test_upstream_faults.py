@@ -10,6 +10,8 @@ from tools.client import chat_request, request
 
 KINDS = {"plain": {}, "streamed": {"stream": True}}
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
+# Without it an idle connection is closed after some seconds, which is no sign that it was not kept.
+KEPT = b"Keep-Alive: timeout=60\r\n"
 FINE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -173,7 +175,7 @@ class Faults(UpstreamCase):
            "304 with a body": (304, b"Content-Length: 5\r\n\r\nhello")})
     def answer_that_must_not_have_a_body_has_none(self, status, framing):
         """A server that frames one may send it: nothing more is read from there."""
-        piece = b"HTTP/1.1 %d None\r\n" % status + framing + (b"" if b"\r\n\r\n" in framing else b"\r\n")
+        piece = b"HTTP/1.1 %d None\r\n" % status + KEPT + framing + (b"" if b"\r\n\r\n" in framing else b"\r\n")
         model = self.upstream.on(f"empty {status} {framing}", answers.raw(piece, hold=True))
         self.assert_empty(model, status)
         self.assert_let_go(model)
@@ -199,7 +201,8 @@ class Faults(UpstreamCase):
            "chunks, and a body": CHUNKED + b"\r\n5\r\nhello\r\n0\r\n\r\n"})
     def answer_to_head_has_no_body(self, rest):
         """/api/version is passed on with the method that it came with."""
-        self.upstream.default = answers.raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + rest, hold=True)
+        self.upstream.default = answers.raw(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + KEPT + rest, hold=True)
         self.addCleanup(setattr, self.upstream, "default", answers.chat_answer)
         with self.client() as client:
             response = client.ask(request("HEAD", "/api/version", key=self.key), "HEAD")
@@ -246,7 +249,7 @@ class Faults(UpstreamCase):
             self.assertEqual(self.chat().status, 200)
 
     def test_a_promise_to_close_is_kept_for_the_upstream(self):
-        model = self.upstream.on("closes", answers.raw(head(fields=b"Connection: close\r\n"), keep=True))
+        model = self.upstream.on("closes", answers.raw(head(fields=KEPT + b"Connection: close\r\n"), keep=True))
         for _ in range(3):
             self.assertEqual(self.chat(model=model).status, 200)
             held = self.upstream.requests[-1].connection
@@ -338,7 +341,7 @@ class Early(answers.Upstream):
         early = answers.parse_head(head_bytes)
         early.connection = connection
         self.requests.append(early)
-        return answers.raw(head(), hold=True)(connection, early)
+        return answers.raw(head(fields=KEPT), hold=True)(connection, early)
 
 
 WAYS = {"reset": answers.Connection.reset, "close": lambda connection: None, "half-close": half_close}
