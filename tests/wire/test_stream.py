@@ -9,6 +9,7 @@ from tools.case import WireCase, rows
 from tools.client import chat_request, request
 
 NDJSON = "application/x-ndjson"
+DONE = answers.DONE
 
 
 class Streams(WireCase):
@@ -165,6 +166,65 @@ class Streams(WireCase):
         # What breaks off is 200 on the wire; the log may rightly say otherwise.
         self.gateway.answers[:] = [answer for answer in self.gateway.answers
                                    if answer.complete or answer.status != 200]
+
+
+ONE = answers.delta("one")
+ERROR = answers.event({"error": {"message": "out of memory", "type": "server_error"}})
+# What no server should send, and which yet is between the model server and the caller.
+ODD = {
+    "no blank line": (b"data: {}\n" * 100,),
+    "no line end": (b"data: {}",),
+    "CR only": (b"data: {}\r\r", b"data: [DONE]\r\r"),
+    "CR and LF": (b"data: {}\r\n\r\n", b"data: [DONE]\r\n\r\n"),
+    "CR and LF apart": (b"data: {}\r", b"\n\r", b"\n", DONE),
+    "a byte-order mark": (b"\xef\xbb\xbf", ONE, DONE),
+    "invalid UTF-8": (b"data: \xff\xc0\xaf\xed\xa0\x80\n\n", DONE),
+    "half a character": (b"data: \xe2\x9c", b"\n\n", DONE),
+    "NUL": (b"data: \x00\n\n\x00", b"id: \x00\n\n", DONE),
+    "no [DONE]": (ONE, ONE),
+    "more after [DONE]": (ONE, DONE, ONE, DONE),
+    "an error in the middle": (ONE, ERROR, ONE, DONE),
+    "an error event in the middle": (ONE, b"event: error\n" + ERROR, DONE),
+    "bare JSON between": (ONE, b'{"error": {"message": "busy"}}\n', ONE, DONE),
+    "chunks within chunks": (b"5\r\nhello\r\n0\r\n\r\n", ONE, DONE),
+    "nothing but [DONE]": (DONE,),
+    "nothing": (),
+}
+LARGE = {
+    "a line of 10 MiB": [b"data: ", *[b"x" * 65536] * 160, b"\n\n", DONE],
+    "a flood of comments": [b": still here\n\n" * 4096] * 200 + [DONE],
+    "a flood of blank lines": [b"\n" * 65536] * 160 + [DONE],
+    "a field name of 10 MiB": [b"x" * 65536] * 160 + [b"\n\n", DONE],
+}
+GROWTH_BYTES = 32 * 1024 * 1024  # sanitizers keep what was freed for a while
+
+
+class Odd(WireCase):
+    """The bytes of a stream are the model server's: they arrive as they were sent, or not at all."""
+
+    @rows({f"{name}, {kind}": (kind, pieces) for name, pieces in ODD.items()
+           for kind in ("text/event-stream", NDJSON)})
+    def bytes_are_passed_on_as_they_are(self, content_type, pieces):
+        model = self.upstream.on(f"odd {content_type} {hash(pieces)}", answers.chunked(pieces, content_type=content_type))
+        with self.client() as client:
+            for _ in range(2):  # and nothing of it is in the way of the next
+                response = client.ask(chat_request(self.key, model, stream=True))
+                self.assertEqual((response.status, response.complete), (200, True))
+                self.assertEqual(response.body, b"".join(pieces))
+
+    @rows({name: (pieces,) for name, pieces in LARGE.items()})
+    def length_of_a_line_takes_no_memory(self, pieces):
+        model = self.upstream.on(f"large {len(pieces)} {pieces[1][:9]}", answers.chunked(pieces))
+        self.read_whole(model, pieces)
+        before = self.gateway.rss_bytes()
+        for _ in range(4):
+            self.read_whole(model, pieces)
+        self.assertLess(self.gateway.rss_bytes() - before, GROWTH_BYTES)
+
+    def read_whole(self, model, pieces):
+        response = self.chat(model=model, stream=True)
+        self.assertTrue(response.complete)
+        self.assertTrue(response.body == b"".join(pieces), "another byte")  # no difference of 10 MiB is printed
 
 
 class Keeping(WireCase):
