@@ -2,6 +2,7 @@
 come to meanwhile."""
 
 import errno
+import itertools
 
 from case import CLOSED, Failing, FaultCase
 from tools.client import chat_request, request
@@ -11,6 +12,7 @@ CRYPTO_MAX = 20_000  # OpenSSL takes its memory in small pieces
 REFUSALS = (500, 502, 503, 504)
 SOCKETS = ["receive", "send", "accept", "watch"]
 LARGE = "x" * 200_000
+GETS = ["a list of models", "metrics"]  # which say nothing of which request they are
 
 
 def named(scenarios):
@@ -26,6 +28,8 @@ def named(scenarios):
 
 class CallCase(FaultCase):
     make = Failing
+    numbers = itertools.count(1)
+    mark = "call-0."  # stands in each request that is made under a plan
 
     @classmethod
     def set_up(cls):
@@ -67,15 +71,18 @@ class CallCase(FaultCase):
     # What a request may come to.
 
     answered = {
-        "a chat": lambda self: self.outcome(chat_request(self.key)),
-        "a large chat": lambda self: self.outcome(chat_request(self.key, content=LARGE)),
-        "a stream": lambda self: self.outcome(chat_request(self.key, stream=True)),
+        "a chat": lambda self: self.outcome(chat_request(self.key, user=self.mark)),
+        "a large chat": lambda self: self.outcome(chat_request(self.key, user=self.mark, content=LARGE)),
+        "a stream": lambda self: self.outcome(chat_request(self.key, user=self.mark, stream=True)),
         "a list of models": lambda self: self.outcome(request(path="/v1/models", key=self.key)),
         "metrics": lambda self: self.outcome(request(path="/metrics/prometheus", key=self.gateway.monitor)),
     }
 
     def right(self, scenario, response):
-        if response == CLOSED or not response.complete:
+        if response == CLOSED:
+            return
+        self.assertIn(response.status, (200, *REFUSALS), response)
+        if not response.complete:
             return
         if response.status == 200:
             if scenario != "metrics":
@@ -83,10 +90,41 @@ class CallCase(FaultCase):
         else:
             self.assert_refusal(response, REFUSALS)
 
+    def asked(self, words, before=0):
+        """How often the model server was asked something that says these words."""
+        return sum(words.encode() in request.body for request in self.upstream.requests[before:])
+
+    def once(self, scenario):
+        """Asks; the model server is asked once at most, and once if there is an answer of its own."""
+        self.mark, before = f"call-{next(self.numbers)}.", len(self.upstream.requests)
+        response = self.answered[scenario](self)
+        asked = self.asked(self.mark, before)
+        self.assertLessEqual(asked, 1, "requests upstream")
+        if response != CLOSED and response.status == 200 and scenario not in GETS:
+            self.assertEqual(asked, 1, "requests upstream")
+        return response
+
     def answered_or_refused(self, scenario, name, error, step=1):
         def act(begin, end):
             begin()
-            response = self.answered[scenario](self)
+            response = self.once(scenario)
             end()
             self.right(scenario, response)
         self.each(name, error, act, step)
+
+    def nothing_opens(self, name, ask):
+        """`ask` is given keys that are no good, and says TRESPASSING."""
+        wrong = self.key[:-1] + ("a" if self.key[-1] != "a" else "b")
+        revoked = self.gateway.create("revoked")
+        self.gateway.control("key_revoke", id=revoked["id"])
+        for key in (wrong, revoked["key"], None):
+            def act(begin, _end, key=key):
+                calls = self.calls()
+                begin()
+                response = ask(key)
+                if response != CLOSED:
+                    self.assertIn(response.status, (401, *REFUSALS), response)
+                    if response.complete:
+                        self.assert_refusal(response, (401, *REFUSALS))
+                self.assertEqual(self.calls(), calls, "requests upstream")
+            self.each(name, 0, act)

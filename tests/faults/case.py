@@ -1,6 +1,7 @@
 """What the fault tests share: which gateway they run, the control socket spoken to directly, the gauges
 of /metrics, and the few oracles that hold even where calls fail."""
 
+import collections
 import contextlib
 import json
 import os
@@ -21,10 +22,31 @@ LONG = bool(os.environ.get("SALLYPORT_SOAK"))
 FAILING = pathlib.Path(os.environ.get("SALLYPORT_FAILING", TOP / "build-faults" / "sallyport")).resolve()
 RELEASE = pathlib.Path(os.environ.get("SALLYPORT_RELEASE", TOP / "build" / "sallyport")).resolve()
 CLOSED = "closed"  # instead of an answer
+TRESPASSING = "words-of-nobody-we-know"  # what is asked without a good key says this
+# What a request that breaks off is called. Where calls fail that is no violation.
+CUT = re.compile(r"closed after|half a head|chunk size None")
+POSTED = re.compile(rb"POST [^\r\n]+\r\n(?:[^\r\n]+\r\n)*?x-request-id: (\S+)\r\n", re.I)
 
 
 def either(short, long):
     return long if LONG else short
+
+
+def violations(upstreams):
+    return [f"O2: {violation}" for upstream in upstreams for violation in upstream.violations
+            if not CUT.match(violation)]
+
+
+def sent_again(upstreams):
+    """A POST is sent once, whatever became of it; one that broke off counts too."""
+    sent = collections.Counter(found for upstream in upstreams for connection in upstream.connections
+                               for found in POSTED.findall(connection.received))
+    return [f"sent {count} times: {found.decode()}" for found, count in sent.items() if count > 1]
+
+
+def trespassers(upstreams):
+    return ["what came without a good key went upstream" for upstream in upstreams
+            for connection in upstream.connections if TRESPASSING.encode() in connection.received]
 
 
 class Guarded(Gateway):
@@ -153,8 +175,14 @@ class FaultCase(unittest.TestCase, metaclass=RowsType):
             cls.upstream.stop()
 
     @classmethod
+    def upstreams(cls):
+        return [cls.upstream]
+
+    @classmethod
     def complaints(cls):
-        return (oracles.credentials_upstream(cls.gateway.secrets, [cls.upstream])
+        upstreams = cls.upstreams()
+        return (violations(upstreams) + sent_again(upstreams) + trespassers(upstreams)
+                + oracles.credentials_upstream(cls.gateway.secrets, upstreams)
                 + oracles.secrets_in_files(cls.gateway.secrets + [UPSTREAM_KEY], cls.gateway.folder,
                                            cls.gateway.said)
                 + oracles.proved(cls.gateway))

@@ -6,11 +6,12 @@ and the next request is served."""
 import errno
 import signal
 
-from calls import REFUSALS, SOCKETS, CallCase, named
-from case import CLOSED
+from calls import LARGE, REFUSALS, SOCKETS, CallCase, named
+from case import CLOSED, TRESPASSING
 from tools import upstream as answers
 from tools.case import rows
-from tools.client import chat_request, request
+from tools.client import chat, chat_request, request
+from tools.http2 import REFUSED_STREAM, Http2Client
 from tools.upstream import wait_until
 
 
@@ -44,20 +45,14 @@ class Calls(CallCase):
 
     @rows({name: name for name in ["memory", *SOCKETS]})
     def wrong_key_opens_nothing(self, name):
-        wrong = self.key[:-1] + ("a" if self.key[-1] != "a" else "b")
-        secret = self.gateway.create("revoked")
-        self.gateway.control("key_revoke", id=secret["id"])
-        for key in (wrong, secret["key"], None):
-            def act(begin, _end, key=key):
-                calls = self.calls()
-                begin()
-                response = self.outcome(chat_request(key))
-                if response != CLOSED and response.complete:
-                    self.assert_refusal(response, (401, *REFUSALS))
-                self.assertEqual(self.calls(), calls, "requests upstream")
-            self.each(name, 0, act)
+        self.nothing_opens(name, lambda key: self.outcome(chat_request(key, content=TRESPASSING)))
 
     # What the store does, and what is said of it.
+
+    @classmethod
+    def set_up(cls):
+        super().set_up()
+        cls.manager = cls.gateway.create("manager", permissions=["manage_users"])["key"]
 
     def assert_agreed(self, key, status=None):
         """Store and gateway say the same of a key."""
@@ -111,6 +106,24 @@ class Calls(CallCase):
                 self.assert_agreed(key, "live" if "nothing was changed" in answer["message"] else None)
         self.each(name, error, act)
 
+    @rows(named({"revoke": [*STORE, "watch"]}))
+    def revocation_over_the_api_holds_or_is_refused(self, _, name, error):
+        def act(begin, end):
+            key = self.gateway.create("short-lived")
+            ask = request("DELETE", f"/api/v1/auth/api-keys/{key['id']}", key=self.manager)
+            begin()
+            response = self.outcome(ask)
+            end()
+            if response == CLOSED or not response.complete:
+                self.assert_agreed(key)
+            elif response.status == 204:
+                self.assert_agreed(key, "revoked")
+                self.gone.append(key)
+            else:
+                self.assert_refusal(response, REFUSALS)
+                self.assert_agreed(key, "live" if "nothing was changed" in str(response.json()) else None)
+        self.each(name, error, act)
+
     # A new configuration, wholly or not at all.
 
     def seen(self, client):
@@ -159,7 +172,12 @@ class Fresh(CallCase):
 
     @staticmethod
     def answer(connection, request):
-        return answers.whole({"fresh": True}, extra=["Connection: close"])(connection, request) and False
+        close = ["Connection: close"]
+        if b'"stream": true' not in request.body:
+            return answers.whole({"fresh": True}, extra=close)(connection, request) and False
+        head = answers.answer_head(content_type="text/event-stream", extra=[*close, "Transfer-Encoding: chunked"])
+        events = b"".join(answers.chunk(piece) for piece in (answers.delta("one"), answers.DONE))
+        return answers.raw(head + b"\r\n" + events + b"0\r\n\r\n")(connection, request)
 
     @classmethod
     def make_gateway(cls):
@@ -167,9 +185,10 @@ class Fresh(CallCase):
         cls.upstream_members = {"url": f"http://localhost:{cls.upstream.port}"}
         return super().make_gateway()
 
-    answered = {"a chat": CallCase.answered["a chat"]}
+    answered = {name: CallCase.answered[name] for name in ("a chat", "a stream")}
+    CALLS = ["memory", *SOCKETS, "connect", "socket", ("socket", errno.ENOBUFS)]
 
-    @rows(named({"a chat": ["memory", *SOCKETS, "connect", "socket", ("socket", errno.ENOBUFS)]}))
+    @rows(named({"a chat": CALLS, "a stream": CALLS}))
     def request(self, *row):
         self.answered_or_refused(*row)
 
@@ -186,3 +205,30 @@ class Fresh(CallCase):
             end()
             self.right("a chat", response)
         self.each("resolve", 0, act)
+
+
+class Http2(CallCase):
+    """The same of a client that speaks HTTP/2: what the gateway says was not begun was not."""
+    sections = {"server": {"http2_plain": True}}
+
+    def ask(self, key, **members):
+        with Http2Client(self.gateway.port) as client:
+            stream = client.start("POST", "/v1/chat/completions", body=chat(**members), key=key)
+            client.wait(lambda: stream.over)
+        not_begun = stream.reset == REFUSED_STREAM or any(last < stream.id for last, _ in client.goaways)
+        self.assertFalse(not_begun and (stream.status or self.asked(members.get("user", TRESPASSING))), stream)
+        return stream if stream.status else CLOSED
+
+    answered = {
+        "a chat": lambda self: self.ask(self.key, user=self.mark),
+        "a large chat": lambda self: self.ask(self.key, user=self.mark, content=LARGE),
+        "a stream": lambda self: self.ask(self.key, user=self.mark, stream=True),
+    }
+
+    @rows(named({scenario: ["memory", *SOCKETS] for scenario in answered}))
+    def request(self, *row):
+        self.answered_or_refused(*row)
+
+    @rows({name: name for name in ["memory", *SOCKETS]})
+    def wrong_key_opens_nothing(self, name):
+        self.nothing_opens(name, lambda key: self.ask(key, content=TRESPASSING))

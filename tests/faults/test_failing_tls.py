@@ -46,6 +46,10 @@ class TlsCalls(CallCase):
         super().set_up()
 
     @classmethod
+    def upstreams(cls):
+        return [cls.upstream, cls.other]
+
+    @classmethod
     def complaints(cls):
         clear = [f"sent in clear: {wire!r}" for peer in cls.peers.values() for wire in peer.in_clear()]
         passed = ["the wrong certificate was accepted"] if cls.other.requests else []
@@ -127,7 +131,7 @@ class Fresh(TlsCalls):
         def act(begin, end):
             self.reload()
             begin()
-            response = self.outcome(chat_request(self.key))
+            response = self.once("a chat")
             end()
             self.right("a chat", response)
         self.each(name, 0, act, RARE.get(name, 1))
