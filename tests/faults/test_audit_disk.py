@@ -2,9 +2,11 @@
 before; who was refused meanwhile is in the log once the disk works again, all of them, without a restart."""
 
 import errno
+import signal
 
 from case import Failing, FaultCase
 from tools.case import rows
+from tools.client import request
 from tools.upstream import wait_until
 
 FAULTS = {"write ENOSPC": ("write", errno.ENOSPC), "write EIO": ("write", errno.EIO), "fsync EIO": ("fsync", 0),
@@ -14,6 +16,7 @@ DUE_S = 60.0  # a refusal waits ten seconds for others like it, longer on a busy
 
 class AuditDisk(FaultCase):
     make = Failing
+    sections = {"log": {"app": "/dev/stderr"}}  # a pipe: what is written there does not fail
     refused = 0
 
     @classmethod
@@ -52,6 +55,44 @@ class AuditDisk(FaultCase):
         self.assertEqual(self.gateway.gauges()["sallyport_audit_failing"], 0)
         self.assertEqual(self.chat(key=kept["key"]).status, 401)
         type(self).refused += 1
+
+    def reload(self, allowed):
+        """With another list of endpoints. What the log says then."""
+        self.gateway.sections["endpoints"] = {"allow": allowed}
+        self.gateway.write_config()
+        said = len(self.gateway.said)
+        self.gateway.signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded" in "\n".join(self.gateway.said[said:]), "a word on the reload")
+        return "\n".join(self.gateway.said[said:])
+
+    def files(self):
+        status = self.gateway.ask(request(path="/v1/files", key=self.key)).status
+        type(self).refused += status == 403
+        return status
+
+    def changes(self):
+        return [record["event"] for record in self.gateway.audit_log()].count("config_change")
+
+    @rows(FAULTS)
+    def reload_is_refused_and_made_later(self, name, error):
+        chat, files = "/v1/chat/completions", "/v1/files"
+        self.assertIn("was reloaded", self.reload([chat]))
+        before = self.changes()
+        self.gateway.plan.fail(name, 1, error, lasting=True)
+        try:
+            for _ in range(2):
+                said = self.reload([chat, files])
+                self.assertIn("the audit log could not be written, so nothing is changed", said)
+                self.assertIn("the configuration was not reloaded", said)
+                self.assertNotIn("was reloaded", said)
+                self.assertEqual(self.files(), 403)
+                self.assertEqual(self.chat().status, 200)
+        finally:
+            self.gateway.plan.stop(name)
+        self.assertEqual((self.files(), self.changes()), (403, before))
+        self.assertIn("was reloaded", self.reload([chat, files]))
+        wait_until(lambda: self.files() == 200, "the new configuration in all workers")
+        self.assertEqual(self.changes(), before + 1)
 
     @rows({"write ENOSPC": FAULTS["write ENOSPC"], "fsync EIO": FAULTS["fsync EIO"]})
     def refusals_wait_for_the_disk(self, name, error):
