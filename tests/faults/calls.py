@@ -3,6 +3,8 @@ come to meanwhile."""
 
 import errno
 import itertools
+import string
+import zlib
 
 from case import CLOSED, Failing, FaultCase
 from tools.client import chat_request, request
@@ -12,7 +14,18 @@ CRYPTO_MAX = 20_000  # OpenSSL takes its memory in small pieces
 REFUSALS = (500, 502, 503, 504)
 SOCKETS = ["receive", "send", "accept", "watch"]
 LARGE = "x" * 200_000
+BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 GETS = ["a list of models", "metrics"]  # which say nothing of which request they are
+
+
+def forged(key, other):
+    """A key of this one's id with the other one's secret, and a checksum that is right."""
+    text, check = key[:16] + other[16:59], ""
+    rest = zlib.crc32(text.encode())
+    for _ in range(6):
+        rest, digit = divmod(rest, 62)
+        check = BASE62[digit] + check
+    return text + check
 
 
 def named(scenarios):
@@ -112,12 +125,15 @@ class CallCase(FaultCase):
             self.right(scenario, response)
         self.each(name, error, act, step)
 
-    def nothing_opens(self, name, ask):
-        """`ask` is given keys that are no good, and says TRESPASSING."""
-        wrong = self.key[:-1] + ("a" if self.key[-1] != "a" else "b")
+    def bad_keys(self):
         revoked = self.gateway.create("revoked")
         self.gateway.control("key_revoke", id=revoked["id"])
-        for key in (wrong, revoked["key"], None):
+        self.assertEqual(forged(self.key, self.key), self.key)
+        return forged(self.key, revoked["key"]), revoked["key"], None
+
+    def nothing_opens(self, name, ask, keys):
+        """`ask` is given keys that are no good, and says TRESPASSING."""
+        for key in keys:
             def act(begin, _end, key=key):
                 calls = self.calls()
                 begin()

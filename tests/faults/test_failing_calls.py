@@ -34,7 +34,7 @@ class Calls(CallCase):
         return complaints
 
     @rows(named({
-        "a chat": ["memory", *SOCKETS],
+        "a chat": ["memory", "crypto", *SOCKETS],
         "a large chat": ["memory", *SOCKETS],
         "a stream": ["memory", *SOCKETS],
         "a list of models": ["memory", *SOCKETS],
@@ -43,9 +43,10 @@ class Calls(CallCase):
     def request(self, *row):
         self.answered_or_refused(*row)
 
-    @rows({name: name for name in ["memory", *SOCKETS]})
+    @rows({name: name for name in ["memory", "crypto", *SOCKETS]})
     def wrong_key_opens_nothing(self, name):
-        self.nothing_opens(name, lambda key: self.outcome(chat_request(key, content=TRESPASSING)))
+        keys = self.bad_keys()[:-1] if name == "crypto" else self.bad_keys()  # for none there is nothing to do
+        self.nothing_opens(name, lambda key: self.outcome(chat_request(key, content=TRESPASSING)), keys)
 
     # What the store does, and what is said of it.
 
@@ -231,4 +232,4 @@ class Http2(CallCase):
 
     @rows({name: name for name in ["memory", *SOCKETS]})
     def wrong_key_opens_nothing(self, name):
-        self.nothing_opens(name, lambda key: self.ask(key, content=TRESPASSING))
+        self.nothing_opens(name, lambda key: self.ask(key, content=TRESPASSING), self.bad_keys())

@@ -2,41 +2,49 @@
 next one, until none does. Nobody gets in who should not, a session that was ended stays ended, and what was
 not done can be done again."""
 
+import base64
 import errno
+import hashlib
 import itertools
 import json
 import secrets
 
 from calls import REFUSALS, CallCase, named
-from case import CLOSED
+from case import CLOSED, TRESPASSING
 from tools.case import rows
-from tools.client import request
+from tools.client import chat, request
 
 PASSWORD = secrets.token_hex(12)
 MEMORY = ["memory", ("crypto", 0)]
 STORE = ["memory", "sql", "fsync", "disk", ("disk", errno.ENOSPC)]
 
 
-class SignIn(CallCase):
-    sections = {"security": {"admin_password": PASSWORD}, "log": {"audit": "audit.log"},
-                "server": {"trusted_proxies": ["127.0.0.1/32"]}}
-    numbers = itertools.count(1)
+class Asking(CallCase):
+    security = {}
+    addresses = itertools.count(1)
+
+    @classmethod
+    def make_gateway(cls):
+        cls.sections = {"security": cls.security, "server": {"trusted_proxies": ["127.0.0.1/32"]}}
+        return super().make_gateway()
 
     @classmethod
     def set_up(cls):
         super().set_up()
         cls.gateway.secrets.append(PASSWORD)
 
-    # Asking.
-
-    def send(self, method, path, body=None, token=None):
+    def send(self, method, path, body=None, token=None, further=()):
         """From an address of its own: attempts are counted by address."""
-        number = next(self.numbers)
-        fields = [("X-Forwarded-For", f"198.51.{number // 250}.{number % 250 + 1}")]
+        number = next(self.addresses)
+        fields = [("X-Forwarded-For", f"198.51.{number // 250}.{number % 250 + 1}"), *further]
         text = json.dumps(body).encode() if body is not None else None
         if text is not None:
             fields.append(("Content-Type", "application/json"))
         return self.outcome(request(method, path, fields, text, key=token))
+
+
+class SignIn(Asking):
+    security = {"admin_password": PASSWORD}
 
     def login(self):
         response = self.send("POST", "/api/v1/auth/login", {"username": "admin", "password": PASSWORD})
@@ -92,6 +100,13 @@ class SignIn(CallCase):
                     self.assertIn(response.status, statuses)
         self.each(name, error, act)
 
+    @rows({name: name for name in ("memory", "crypto")})
+    def forged_token_opens_nothing(self, name):
+        head, claims, mac = self.login()["token"].split(".")
+        self.nothing_opens(name, lambda token: self.send("POST", "/v1/chat/completions",
+                                                         chat(content=TRESPASSING), token),
+                           [".".join([head, claims, mac[::-1]])])
+
     @rows(named({"logout": STORE}))
     def ended_session_stays_ended(self, _, name, error):
         def act(begin, end):
@@ -122,3 +137,29 @@ class SignIn(CallCase):
             if second:
                 self.assertFalse(self.opens(second))
         self.each(name, error, act)
+
+
+class Basic(Asking):
+    """A name and a password in each request; what is not known yet is verified on another thread."""
+    security = {"basic_enabled": True, "htpasswd_file": "htpasswd"}
+
+    @classmethod
+    def make_gateway(cls):
+        gateway = super().make_gateway()
+        digest = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
+        (gateway.folder / "htpasswd").write_text(f"caller:{{SHA}}{digest}\n")
+        return gateway
+
+    def ask(self, password, **members):
+        word = base64.b64encode(f"caller:{password}".encode()).decode()
+        return self.send("POST", "/v1/chat/completions", chat(**members), None, [("Authorization", f"Basic {word}")])
+
+    answered = {"a chat": lambda self: self.ask(PASSWORD, user=self.mark)}
+
+    @rows(named({"a chat": ["memory", "crypto", "watch"]}))
+    def request(self, *row):
+        self.answered_or_refused(*row)
+
+    @rows({name: name for name in ("memory", "crypto", "receive", "send")})
+    def wrong_password_opens_nothing(self, name):
+        self.nothing_opens(name, lambda password: self.ask(password, content=TRESPASSING), [PASSWORD[::-1]])
