@@ -7,6 +7,7 @@ import string
 import zlib
 
 from case import CLOSED, Failing, FaultCase
+from plan import SHORT
 from tools.client import chat_request, request
 
 CALLS_MAX = 600     # of one class within one scenario; more would be a loop without end
@@ -14,6 +15,9 @@ CRYPTO_MAX = 20_000  # OpenSSL takes its memory in small pieces
 REFUSALS = (500, 502, 503, 504)
 SOCKETS = ["receive", "send", "accept", "watch"]
 LARGE = "x" * 200_000
+ERRORS = {**errno.errorcode, SHORT: "cut short"}
+SQL_ERRORS = {5: "BUSY", 7: "NOMEM", 10: "IOERR", 11: "CORRUPT"}
+SQL = ["sql", *(("sql", error) for error in SQL_ERRORS)]  # its own is FULL
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 GETS = ["a list of models", "metrics"]  # which say nothing of which request they are
 
@@ -34,7 +38,8 @@ def named(scenarios):
     for scenario, classes in scenarios.items():
         for one in classes:
             name, error = one if isinstance(one, tuple) else (one, 0)
-            label = f"{scenario}: {name} {errno.errorcode[error]}" if error else f"{scenario}: {name}"
+            names = SQL_ERRORS if name == "sql" else ERRORS
+            label = f"{scenario}: {name} {names[error]}" if error else f"{scenario}: {name}"
             table[label] = (scenario, name, error)
     return table
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -17,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -41,8 +44,15 @@ enum class {
     FSYNC,
     RESOLVE,
     CRYPTO,
+    DATABASE, /* SQLite's memory */
+    RENAME,
+    TRUNCATE,
+    THREAD,
     CLASS_COUNT
 };
+
+/* In the place of an errno: half of the bytes are written, or received, and that is no failure. */
+enum { SHORT = -1 };
 
 /* One of these for each class. */
 struct plan {
@@ -60,6 +70,8 @@ static const int own_error[CLASS_COUNT] = {
     [WATCH] = ENOMEM,  [WRITE] = ENOSPC,        [READ] = EIO,
     [OPEN] = EMFILE,   [SQL] = SQLITE_FULL,     [DISK] = EIO,
     [FSYNC] = EIO,     [RESOLVE] = EAI_AGAIN,   [CRYPTO] = ENOMEM,
+    [DATABASE] = ENOMEM, [RENAME] = EIO, [TRUNCATE] = EIO,
+    [THREAD] = EAGAIN,
 };
 
 /* The shared file, whole. */
@@ -100,10 +112,31 @@ static bool fails_errno(enum class class)
     return true;
 }
 
+/* The same of a call that moves bytes: SHORT only makes `*size` smaller. */
+static bool fails_bytes(enum class class, size_t *size)
+{
+    int error;
+    if (!fails(class, &error))
+        return false;
+    if (error == SHORT) {
+        *size = (*size + 1) / 2;
+        return false;
+    }
+    errno = error;
+    return true;
+}
+
 static bool is_kind(int fd, mode_t kind)
 {
     struct stat status;
     return fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == kind;
+}
+
+/* Not one that the kernel makes up, as those of /proc, which are read at any time. */
+static bool is_file(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
 }
 
 #define REAL(type, name, ...)                                                                      \
@@ -117,7 +150,10 @@ REAL(void *, malloc, size_t size);
 REAL(void *, calloc, size_t count, size_t size);
 REAL(void *, realloc, void *memory, size_t size);
 REAL(void *, aligned_alloc, size_t alignment, size_t size);
+REAL(void *, reallocarray, void *memory, size_t count, size_t size);
 REAL(char *, strdup, const char *text);
+REAL(char *, strndup, const char *text, size_t size);
+REAL(void *, mmap64, void *place, size_t size, int access, int flags, int fd, off_t offset);
 REAL(int, vasprintf, char **text, const char *format, va_list args);
 int __wrap_asprintf(char **text, const char *format, ...);
 
@@ -144,6 +180,42 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 char *__wrap_strdup(const char *text)
 {
     return fails_errno(MEMORY) ? NULL : __real_strdup(text);
+}
+
+void *__wrap_reallocarray(void *memory, size_t count, size_t size)
+{
+    return fails_errno(MEMORY) ? NULL : __real_reallocarray(memory, count, size);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+    return fails_errno(MEMORY) ? NULL : __real_strndup(text, size);
+}
+
+void *__wrap_mmap64(void *place, size_t size, int access, int flags, int fd, off_t offset)
+{
+    return fails_errno(MEMORY) ? MAP_FAILED
+                               : __real_mmap64(place, size, access, flags, fd, offset);
+}
+
+/* What libyaml takes its memory with; it asks the program first. */
+void *yaml_malloc(size_t size);
+void *yaml_realloc(void *memory, size_t size);
+char *yaml_strdup(const char *text);
+
+void *yaml_malloc(size_t size)
+{
+    return __wrap_malloc(size ? size : 1);
+}
+
+void *yaml_realloc(void *memory, size_t size)
+{
+    return __wrap_realloc(memory, size ? size : 1);
+}
+
+char *yaml_strdup(const char *text)
+{
+    return text ? __wrap_strdup(text) : NULL;
 }
 
 int __wrap_vasprintf(char **text, const char *format, va_list args)
@@ -192,11 +264,16 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *time)
  */
 
 REAL(ssize_t, recv, int fd, void *bytes, size_t size, int flags);
+REAL(ssize_t, recvmsg, int fd, struct msghdr *message, int flags);
 REAL(ssize_t, send, int fd, const void *bytes, size_t size, int flags);
 REAL(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags);
 REAL(int, accept4, int fd, struct sockaddr *address, socklen_t *size, int flags);
 REAL(int, connect, int fd, const struct sockaddr *address, socklen_t size);
 REAL(int, socket, int domain, int type, int protocol);
+REAL(int, socketpair, int domain, int type, int protocol, int pair[2]);
+REAL(int, eventfd, unsigned count, int flags);
+REAL(int, epoll_create1, int flags);
+REAL(int, signalfd, int fd, const sigset_t *signals, int flags);
 REAL(int, epoll_ctl, int epoll, int what, int fd, struct epoll_event *event);
 REAL(int, getaddrinfo, const char *node, const char *service, const struct addrinfo *hints,
      struct addrinfo **found);
@@ -206,14 +283,24 @@ ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
     return fails_errno(RECEIVE) ? -1 : __real_recv(fd, bytes, size, flags);
 }
 
-ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags)
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
 {
-    return fails_errno(SEND) ? -1 : __real_send(fd, bytes, size, flags);
+    return fails_errno(RECEIVE) ? -1 : __real_recvmsg(fd, message, flags);
 }
 
+ssize_t __wrap_send(int fd, const void *bytes, size_t size, int flags)
+{
+    return fails_bytes(SEND, &size) ? -1 : __real_send(fd, bytes, size, flags);
+}
+
+/* One that is cut short goes no further than its first piece. */
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    return fails_errno(SEND) ? -1 : __real_sendmsg(fd, message, flags);
+    size_t whole = message->msg_iov->iov_len, size = whole;
+    if (fails_bytes(SEND, &size))
+        return -1;
+    return size < whole ? __real_send(fd, message->msg_iov->iov_base, size, flags)
+                        : __real_sendmsg(fd, message, flags);
 }
 
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
@@ -221,14 +308,39 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
     return fails_errno(ACCEPT) ? -1 : __real_accept4(fd, address, size, flags);
 }
 
+/* One that is interrupted goes on all the same: connect(2). */
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
 {
-    return fails_errno(CONNECT) ? -1 : __real_connect(fd, address, size);
+    if (!fails_errno(CONNECT))
+        return __real_connect(fd, address, size);
+    if (errno == EINTR && (__real_connect(fd, address, size) == 0 || errno == EINPROGRESS))
+        errno = EINTR;
+    return -1;
 }
 
 int __wrap_socket(int domain, int type, int protocol)
 {
     return fails_errno(SOCKET) ? -1 : __real_socket(domain, type, protocol);
+}
+
+int __wrap_socketpair(int domain, int type, int protocol, int pair[2])
+{
+    return fails_errno(SOCKET) ? -1 : __real_socketpair(domain, type, protocol, pair);
+}
+
+int __wrap_eventfd(unsigned count, int flags)
+{
+    return fails_errno(SOCKET) ? -1 : __real_eventfd(count, flags);
+}
+
+int __wrap_epoll_create1(int flags)
+{
+    return fails_errno(SOCKET) ? -1 : __real_epoll_create1(flags);
+}
+
+int __wrap_signalfd(int fd, const sigset_t *signals, int flags)
+{
+    return fails_errno(SOCKET) ? -1 : __real_signalfd(fd, signals, flags);
 }
 
 /* What OpenSSL's library calls for a socket. The gateway's own come by here as well, from below. */
@@ -261,18 +373,55 @@ int __wrap_getaddrinfo(const char *node, const char *service, const struct addri
 
 REAL(ssize_t, write, int fd, const void *bytes, size_t size);
 REAL(ssize_t, read, int fd, void *bytes, size_t size);
+REAL(ssize_t, pread64, int fd, void *bytes, size_t size, off_t offset);
+REAL(int, ftruncate64, int fd, off_t size);
+REAL(int, rename, const char *from, const char *to);
+REAL(int, renameat, int from_folder, const char *from, int to_folder, const char *to);
+REAL(int, linkat, int from_folder, const char *from, int to_folder, const char *to, int flags);
+REAL(void *, opendir, const char *path);
 /* With 64-bit offsets, as meson builds everything, these are what open and openat are called. */
 REAL(int, open64, const char *path, int flags, ...);
 REAL(int, openat64, int folder, const char *path, int flags, ...);
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t size)
 {
-    return is_kind(fd, S_IFREG) && fails_errno(WRITE) ? -1 : __real_write(fd, bytes, size);
+    return is_kind(fd, S_IFREG) && fails_bytes(WRITE, &size) ? -1
+                                                             : __real_write(fd, bytes, size);
 }
 
 ssize_t __wrap_read(int fd, void *bytes, size_t size)
 {
-    return is_kind(fd, S_IFREG) && fails_errno(READ) ? -1 : __real_read(fd, bytes, size);
+    return is_kind(fd, S_IFREG) && fails_bytes(READ, &size) ? -1 : __real_read(fd, bytes, size);
+}
+
+ssize_t __wrap_pread64(int fd, void *bytes, size_t size, off_t offset)
+{
+    return is_file(fd) && fails_bytes(READ, &size) ? -1 : __real_pread64(fd, bytes, size, offset);
+}
+
+int __wrap_ftruncate64(int fd, off_t size)
+{
+    return fails_errno(TRUNCATE) ? -1 : __real_ftruncate64(fd, size);
+}
+
+int __wrap_rename(const char *from, const char *to)
+{
+    return fails_errno(RENAME) ? -1 : __real_rename(from, to);
+}
+
+int __wrap_renameat(int from_folder, const char *from, int to_folder, const char *to)
+{
+    return fails_errno(RENAME) ? -1 : __real_renameat(from_folder, from, to_folder, to);
+}
+
+int __wrap_linkat(int from_folder, const char *from, int to_folder, const char *to, int flags)
+{
+    return fails_errno(RENAME) ? -1 : __real_linkat(from_folder, from, to_folder, to, flags);
+}
+
+void *__wrap_opendir(const char *path)
+{
+    return fails_errno(OPEN) ? NULL : __real_opendir(path);
 }
 
 static mode_t mode_of(int flags, va_list args)
@@ -328,7 +477,32 @@ static ssize_t disk_write(int fd, const void *bytes, size_t size, off_t offset)
 
 static int disk_truncate(int fd, off_t size)
 {
-    return fails_errno(DISK) ? -1 : ftruncate(fd, size);
+    return fails_errno(DISK) ? -1 : __real_ftruncate64(fd, size);
+}
+
+/* Before SQLite is used: it keeps no memory of its own in stock, so that each piece is asked for. */
+static sqlite3_mem_methods own_memory;
+
+static void *database_malloc(int size)
+{
+    return fails_errno(DATABASE) ? NULL : own_memory.xMalloc(size);
+}
+
+static void *database_realloc(void *memory, int size)
+{
+    return fails_errno(DATABASE) ? NULL : own_memory.xRealloc(memory, size);
+}
+
+static void take_over_database_memory(void)
+{
+    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &own_memory) != SQLITE_OK)
+        abort();
+    sqlite3_mem_methods methods = own_memory;
+    methods.xMalloc = database_malloc;
+    methods.xRealloc = database_realloc;
+    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK ||
+        sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0) != SQLITE_OK)
+        abort();
 }
 
 static void take_over_disk(void)
@@ -371,6 +545,20 @@ static void take_over_crypto(void)
         abort();
 }
 
+/* --- threads ------------------------------------------------------------------------------------
+ */
+
+REAL(int, pthread_create, pthread_t *thread, const pthread_attr_t *attributes,
+     void *(*run)(void *context), void *context);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *context), void *context)
+{
+    int error;
+    return fails(THREAD, &error) ? error
+                                 : __real_pthread_create(thread, attributes, run, context);
+}
+
 /* The commands that the tests run have no plan, and are left alone. */
 __attribute__((constructor)) static void begin(void)
 {
@@ -380,12 +568,13 @@ __attribute__((constructor)) static void begin(void)
     int fd = __real_open64(path, O_RDWR | O_CLOEXEC);
     void *memory =
         fd < 0 ? MAP_FAILED
-               : mmap(NULL, sizeof(struct plans), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+               : __real_mmap64(NULL, sizeof(struct plans), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) {
         perror(path);
         abort();
     }
     close(fd);
+    take_over_database_memory();
     take_over_disk();
     take_over_crypto();
     plans = memory;

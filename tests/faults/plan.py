@@ -4,7 +4,8 @@ import mmap
 import struct
 
 CLASSES = ["memory", "receive", "send", "accept", "connect", "socket", "watch", "write", "read", "open",
-           "sql", "disk", "fsync", "resolve", "crypto"]
+           "sql", "disk", "fsync", "resolve", "crypto", "database", "rename", "truncate", "thread"]
+SHORT = -1  # instead of an errno: half of the bytes go through
 ROW = struct.Struct("=qqqqqq")  # left, error, calls, failed, lasting, held
 
 CLOCKS = ROW.size * len(CLASSES)

@@ -1,16 +1,19 @@
 """The disk fails under the audit log: changes are refused and not made, callers go on and are refused as
 before; who was refused meanwhile is in the log once the disk works again, all of them, without a restart."""
 
+import contextlib
 import errno
 import signal
 
 from case import Failing, FaultCase
+from plan import SHORT
 from tools.case import rows
 from tools.client import request
 from tools.upstream import wait_until
 
-FAULTS = {"write ENOSPC": ("write", errno.ENOSPC), "write EIO": ("write", errno.EIO), "fsync EIO": ("fsync", 0),
-          "fsync ENOSPC": ("fsync", errno.ENOSPC)}
+FAULTS = {"write ENOSPC": {"write": errno.ENOSPC}, "write EIO": {"write": errno.EIO}, "fsync EIO": {"fsync": 0},
+          "fsync ENOSPC": {"fsync": errno.ENOSPC}, "half a line": {"write": SHORT},
+          "half a line that stays": {"write": SHORT, "truncate": 0}}
 DUE_S = 60.0  # a refusal waits ten seconds for others like it, longer on a busy machine
 
 
@@ -34,11 +37,20 @@ class AuditDisk(FaultCase):
         wait_until(lambda: self.gateway.gauges()["sallyport_audit_failing"] == value,
                    f"sallyport_audit_failing to be {value}", DUE_S)
 
-    @rows(FAULTS)
-    def change_is_refused_and_made_later(self, name, error):
-        kept, before = self.gateway.create("kept"), self.gateway.statuses()
-        self.gateway.plan.fail(name, 1, error, lasting=True)
+    @contextlib.contextmanager
+    def failing(self, faults):
         try:
+            for name, error in faults.items():
+                self.gateway.plan.fail(name, 1, error, lasting=True)
+            yield
+        finally:
+            for name in faults:
+                self.gateway.plan.stop(name)
+
+    @rows(FAULTS)
+    def change_is_refused_and_made_later(self, faults):
+        kept, before = self.gateway.create("kept"), self.gateway.statuses()
+        with self.failing(faults):
             for _ in range(3):
                 for answer in (self.gateway.create("never"), self.gateway.control("key_revoke", id=kept["id"]),
                                self.gateway.control("denylist_add", entry="203.0.113.9")):
@@ -49,8 +61,6 @@ class AuditDisk(FaultCase):
                 self.refuse(5)
             self.assertEqual(self.gateway.statuses(), before)
             self.assertEqual(self.gateway.control("denylist_list")["entries"], [])
-        finally:
-            self.gateway.plan.stop(name)
         self.assertIs(self.gateway.control("key_revoke", id=kept["id"])["ok"], True)
         self.assertEqual(self.gateway.gauges()["sallyport_audit_failing"], 0)
         self.assertEqual(self.chat(key=kept["key"]).status, 401)
@@ -74,12 +84,11 @@ class AuditDisk(FaultCase):
         return [record["event"] for record in self.gateway.audit_log()].count("config_change")
 
     @rows(FAULTS)
-    def reload_is_refused_and_made_later(self, name, error):
+    def reload_is_refused_and_made_later(self, faults):
         chat, files = "/v1/chat/completions", "/v1/files"
         self.assertIn("was reloaded", self.reload([chat]))
         before = self.changes()
-        self.gateway.plan.fail(name, 1, error, lasting=True)
-        try:
+        with self.failing(faults):
             for _ in range(2):
                 said = self.reload([chat, files])
                 self.assertIn("the audit log could not be written, so nothing is changed", said)
@@ -87,21 +96,16 @@ class AuditDisk(FaultCase):
                 self.assertNotIn("was reloaded", said)
                 self.assertEqual(self.files(), 403)
                 self.assertEqual(self.chat().status, 200)
-        finally:
-            self.gateway.plan.stop(name)
         self.assertEqual((self.files(), self.changes()), (403, before))
         self.assertIn("was reloaded", self.reload([chat, files]))
         wait_until(lambda: self.files() == 200, "the new configuration in all workers")
         self.assertEqual(self.changes(), before + 1)
 
     @rows({"write ENOSPC": FAULTS["write ENOSPC"], "fsync EIO": FAULTS["fsync EIO"]})
-    def refusals_wait_for_the_disk(self, name, error):
+    def refusals_wait_for_the_disk(self, faults):
         """Nobody changes anything: it is found out, and over, by itself."""
         self.refuse(5)
-        self.gateway.plan.fail(name, 1, error, lasting=True)
-        try:
+        with self.failing(faults):
             self.wait_for_failing(1)
             self.refuse(5)
-        finally:
-            self.gateway.plan.stop(name)
         self.wait_for_failing(0)

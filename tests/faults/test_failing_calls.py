@@ -6,7 +6,7 @@ and the next request is served."""
 import errno
 import signal
 
-from calls import LARGE, REFUSALS, SOCKETS, CallCase, named
+from calls import LARGE, REFUSALS, SOCKETS, SQL, CallCase, named
 from case import CLOSED, TRESPASSING
 from tools import upstream as answers
 from tools.case import rows
@@ -63,7 +63,8 @@ class Calls(CallCase):
         if status:
             self.assertEqual(stored, status)
 
-    STORE = ["memory", "receive", "send", "accept", "sql", "fsync", "disk", ("disk", errno.ENOSPC)]
+    STORE = ["memory", "receive", "send", "accept", *SQL, "database", "fsync", ("fsync", errno.EINTR), "disk",
+             ("disk", errno.ENOSPC)]
 
     @rows(named({"create": STORE}))
     def key_that_is_given_out_is_kept(self, _, name, error):
@@ -131,9 +132,17 @@ class Calls(CallCase):
         """Whether the rule of the second configuration holds, as one worker sees it."""
         return client.ask(request("GET", "/v1/files", key=self.key)).status == 200
 
+    def as_it_began(self):
+        self.gateway.sections["endpoints"] = {}
+        self.gateway.write_config()
+        self.gateway.signal(signal.SIGHUP)
+        with self.client() as second:
+            wait_until(lambda: not self.seen(self.first) and not self.seen(second), "the first configuration")
+
     @rows({name: name for name in ["memory", "open", "read"]})
     def reload_is_whole_or_none(self, name):
         self.gateway.write_config()
+        self.addCleanup(self.as_it_began)
 
         def act(begin, end):
             with self.client() as second:

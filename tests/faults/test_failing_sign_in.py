@@ -9,14 +9,14 @@ import itertools
 import json
 import secrets
 
-from calls import REFUSALS, CallCase, named
+from calls import REFUSALS, SQL, CallCase, named
 from case import CLOSED, TRESPASSING
 from tools.case import rows
 from tools.client import chat, request
 
 PASSWORD = secrets.token_hex(12)
 MEMORY = ["memory", ("crypto", 0)]
-STORE = ["memory", "sql", "fsync", "disk", ("disk", errno.ENOSPC)]
+STORE = ["memory", *SQL, "database", "fsync", "disk", ("disk", errno.ENOSPC)]
 
 
 class Asking(CallCase):
