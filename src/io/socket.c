@@ -178,7 +178,8 @@ enum err socket_connect(const struct endpoint_address *endpoint, int *fd)
         return ERR_IO;
     if (endpoint->any.sa_family != AF_UNIX)
         setsockopt(opened, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(opened, &endpoint->any, endpoint->len) != 0 && errno != EINPROGRESS) {
+    if (connect(opened, &endpoint->any, endpoint->len) != 0 && errno != EINPROGRESS &&
+        errno != EINTR) { /* an interrupted one goes on */
         bool full = errno == EAGAIN && endpoint->any.sa_family == AF_UNIX; /* its queue, unix(7) */
         return full ? (close(opened), ERR_AGAIN) : give_up(opened);
     }

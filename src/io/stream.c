@@ -6,6 +6,12 @@
 
 #include "io/tls_session.h"
 
+/* It may be called again at once, and has to be: an interruption is not followed by an event. */
+static bool interrupted(ssize_t n)
+{
+    return n < 0 && errno == EINTR;
+}
+
 /* What a read of up to `size` bytes brought. */
 static enum err received(struct stream *stream, ssize_t got, size_t size, size_t *n)
 {
@@ -16,14 +22,18 @@ static enum err received(struct stream *stream, ssize_t got, size_t size, size_t
     }
     if (got == 0)
         return ERR_CLOSED;
-    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_IO;
+    return errno == EAGAIN ? ERR_AGAIN : ERR_IO;
 }
 
 enum err stream_read(struct stream *stream, char *bytes, size_t size, size_t *n)
 {
     if (stream->tls)
         return tls_read(stream->tls, bytes, size, n, &stream->drained);
-    return received(stream, recv(stream->fd, bytes, size, 0), size, n);
+    ssize_t got;
+    do
+        got = recv(stream->fd, bytes, size, 0);
+    while (interrupted(got));
+    return received(stream, got, size, n);
 }
 
 enum err stream_read_pieces(struct stream *stream, const struct iovec *pieces, int count, size_t *n)
@@ -34,25 +44,28 @@ enum err stream_read_pieces(struct stream *stream, const struct iovec *pieces, i
     for (int i = 0; i < count; i++)
         size += pieces[i].iov_len;
     struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
-    return received(stream, recvmsg(stream->fd, &message, 0), size, n);
+    ssize_t got;
+    do
+        got = recvmsg(stream->fd, &message, 0);
+    while (interrupted(got));
+    return received(stream, got, size, n);
 }
 
 enum err stream_write(struct stream *stream, const struct iovec *pieces, int count, size_t *n)
 {
     if (stream->tls)
         return tls_write(stream->tls, pieces, count, n);
+    struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
     ssize_t put;
-    if (count == 1) {
-        put = send(stream->fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
-    } else {
-        struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
-        put = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
-    }
+    do
+        put = count == 1 ? send(stream->fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+                         : sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+    while (interrupted(put));
     if (put >= 0) {
         *n = (size_t)put;
         return OK;
     }
-    return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_IO;
+    return errno == EAGAIN ? ERR_AGAIN : ERR_IO;
 }
 
 enum err stream_handshake(struct stream *stream)

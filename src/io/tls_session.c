@@ -36,7 +36,10 @@ static int bio_read(BIO *bio, char *bytes, size_t size, size_t *n)
     BIO_clear_retry_flags(bio);
     if (session->flooded)
         return -1;
-    ssize_t got = recv(session->fd, bytes, size, 0);
+    ssize_t got;
+    do
+        got = recv(session->fd, bytes, size, 0);
+    while (got < 0 && errno == EINTR);
     session->short_read = got < (ssize_t)size;
     if (got > 0) {
         if (!session->first_byte)
@@ -45,7 +48,7 @@ static int bio_read(BIO *bio, char *bytes, size_t size, size_t *n)
         return 1;
     }
     session->ended = got == 0;
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    if (got < 0 && errno == EAGAIN)
         BIO_set_retry_read(bio);
     return got < 0 ? -1 : 0;
 }
@@ -54,12 +57,15 @@ static int bio_write(BIO *bio, const char *bytes, size_t size, size_t *n)
 {
     struct tls_session *session = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t put = send(session->fd, bytes, size, MSG_NOSIGNAL);
+    ssize_t put;
+    do
+        put = send(session->fd, bytes, size, MSG_NOSIGNAL);
+    while (put < 0 && errno == EINTR);
     if (put >= 0) {
         *n = (size_t)put;
         return 1;
     }
-    if (errno == EAGAIN || errno == EINTR)
+    if (errno == EAGAIN)
         BIO_set_retry_write(bio);
     return -1;
 }
