@@ -7,12 +7,16 @@ import errno
 import signal
 
 from calls import LARGE, REFUSALS, SOCKETS, SQL, CallCase, named
-from case import CLOSED, TRESPASSING
+from case import CLOSED, TRESPASSING, either
 from tools import upstream as answers
 from tools.case import rows
 from tools.client import chat, chat_request, request
 from tools.http2 import REFUSED_STREAM, Http2Client
 from tools.upstream import wait_until
+
+
+# Of a reload, which takes a while and much memory.
+RELOADS = {"memory": either(2, 1)}
 
 
 class Calls(CallCase):
@@ -57,7 +61,7 @@ class Calls(CallCase):
 
     def assert_agreed(self, key, status=None):
         """Store and gateway say the same of a key."""
-        stored = self.gateway.statuses()[key["id"]]
+        stored = self.gateway.control("key_show", id=key["id"])["key"]["status"]
         answer = self.chat(key=key["key"]).status
         self.assertEqual((stored, answer), ("live", 200) if stored == "live" else ("revoked", 401))
         if status:
@@ -135,7 +139,9 @@ class Calls(CallCase):
     def as_it_began(self):
         self.gateway.sections["endpoints"] = {}
         self.gateway.write_config()
+        said = len(self.gateway.log_text())
         self.gateway.signal(signal.SIGHUP)
+        wait_until(lambda: "was reloaded" in self.gateway.log_text()[said:], "a word on the reload")
         with self.client() as second:
             wait_until(lambda: not self.seen(self.first) and not self.seen(second), "the first configuration")
 
@@ -160,7 +166,7 @@ class Calls(CallCase):
                 told = "was reloaded" in self.gateway.log_text()[said:]
                 wait_until(lambda: self.seen(self.first) == self.seen(second), "one rule in both workers")
                 self.assertEqual(self.seen(second), wanted if told else now)
-        self.each(name, 0, act)
+        self.each(name, 0, act, RELOADS.get(name, 1))
 
 
 class Logs(CallCase):
