@@ -360,6 +360,18 @@ bool denylist_ban(struct denylist *d, const struct deny_entry *entry, uint64_t n
     return room;
 }
 
+/* Gives the lock back. What is written but does not hold yet was not done. */
+static enum err end_change(struct denylist *d, enum err err)
+{
+    int why = errno;
+    show_changes(d);
+    if (err == OK && d->unshown)
+        err = ERR_MEMORY;
+    pthread_mutex_unlock(&d->lock);
+    errno = why;
+    return err;
+}
+
 enum err denylist_add(struct denylist *d, struct deny_entry *entry)
 {
     char memory[512];
@@ -370,11 +382,7 @@ enum err denylist_add(struct denylist *d, struct deny_entry *entry)
     enum err err = d->text.count < TEXT_MAX ? line.failed : ERR_LIMIT;
     if (err == OK)
         err = append(d, buffer_slice(&line));
-    int why = errno;
-    show_changes(d);
-    pthread_mutex_unlock(&d->lock);
-    errno = why;
-    return err;
+    return end_change(d, err);
 }
 
 static enum err remove_lines(struct denylist *d, uint64_t identity)
@@ -396,11 +404,7 @@ enum err denylist_remove(struct denylist *d, const struct deny_entry *entry)
 {
     pthread_mutex_lock(&d->lock);
     enum err err = remove_lines(d, deny_entry_ban(entry, 0).identity);
-    int why = errno;
-    show_changes(d);
-    pthread_mutex_unlock(&d->lock);
-    errno = why;
-    return err;
+    return end_change(d, err);
 }
 
 bool denylist_has(struct denylist *d, const struct deny_entry *entry)
