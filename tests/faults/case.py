@@ -175,12 +175,12 @@ class FaultCase(unittest.TestCase, metaclass=RowsType):
             cls.upstream.stop()
 
     @classmethod
-    def upstreams(cls):
+    def model_servers(cls):
         return [cls.upstream]
 
     @classmethod
     def complaints(cls):
-        upstreams = cls.upstreams()
+        upstreams = cls.model_servers()
         return (violations(upstreams) + sent_again(upstreams) + trespassers(upstreams)
                 + oracles.credentials_upstream(cls.gateway.secrets, upstreams)
                 + oracles.secrets_in_files(cls.gateway.secrets + [UPSTREAM_KEY], cls.gateway.folder,

@@ -65,12 +65,12 @@ struct plan {
 };
 
 static const int own_error[CLASS_COUNT] = {
-    [MEMORY] = ENOMEM, [RECEIVE] = ECONNRESET,  [SEND] = EPIPE,
-    [ACCEPT] = EMFILE, [CONNECT] = ENETUNREACH, [SOCKET] = EMFILE,
-    [WATCH] = ENOMEM,  [WRITE] = ENOSPC,        [READ] = EIO,
-    [OPEN] = EMFILE,   [SQL] = SQLITE_FULL,     [DISK] = EIO,
-    [FSYNC] = EIO,     [RESOLVE] = EAI_AGAIN,   [CRYPTO] = ENOMEM,
-    [DATABASE] = ENOMEM, [RENAME] = EIO, [TRUNCATE] = EIO,
+    [MEMORY] = ENOMEM,   [RECEIVE] = ECONNRESET,  [SEND] = EPIPE,
+    [ACCEPT] = EMFILE,   [CONNECT] = ENETUNREACH, [SOCKET] = EMFILE,
+    [WATCH] = ENOMEM,    [WRITE] = ENOSPC,        [READ] = EIO,
+    [OPEN] = EMFILE,     [SQL] = SQLITE_FULL,     [DISK] = EIO,
+    [FSYNC] = EIO,       [RESOLVE] = EAI_AGAIN,   [CRYPTO] = ENOMEM,
+    [DATABASE] = ENOMEM, [RENAME] = EIO,          [TRUNCATE] = EIO,
     [THREAD] = EAGAIN,
 };
 
@@ -194,8 +194,7 @@ char *__wrap_strndup(const char *text, size_t size)
 
 void *__wrap_mmap64(void *place, size_t size, int access, int flags, int fd, off_t offset)
 {
-    return fails_errno(MEMORY) ? MAP_FAILED
-                               : __real_mmap64(place, size, access, flags, fd, offset);
+    return fails_errno(MEMORY) ? MAP_FAILED : __real_mmap64(place, size, access, flags, fd, offset);
 }
 
 /* What libyaml takes its memory with; it asks the program first. */
@@ -385,8 +384,7 @@ REAL(int, openat64, int folder, const char *path, int flags, ...);
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t size)
 {
-    return is_kind(fd, S_IFREG) && fails_bytes(WRITE, &size) ? -1
-                                                             : __real_write(fd, bytes, size);
+    return is_kind(fd, S_IFREG) && fails_bytes(WRITE, &size) ? -1 : __real_write(fd, bytes, size);
 }
 
 ssize_t __wrap_read(int fd, void *bytes, size_t size)
@@ -480,7 +478,8 @@ static int disk_truncate(int fd, off_t size)
     return fails_errno(DISK) ? -1 : __real_ftruncate64(fd, size);
 }
 
-/* Before SQLite is used: it keeps no memory of its own in stock, so that each piece is asked for. */
+/* Before SQLite is used: it keeps no memory of its own in stock, so that each piece is asked for.
+ */
 static sqlite3_mem_methods own_memory;
 
 static void *database_malloc(int size)
@@ -555,8 +554,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*run)(void *context), void *context)
 {
     int error;
-    return fails(THREAD, &error) ? error
-                                 : __real_pthread_create(thread, attributes, run, context);
+    return fails(THREAD, &error) ? error : __real_pthread_create(thread, attributes, run, context);
 }
 
 /* The commands that the tests run have no plan, and are left alone. */
@@ -566,9 +564,9 @@ __attribute__((constructor)) static void begin(void)
     if (!path)
         return;
     int fd = __real_open64(path, O_RDWR | O_CLOEXEC);
-    void *memory =
-        fd < 0 ? MAP_FAILED
-               : __real_mmap64(NULL, sizeof(struct plans), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *memory = fd < 0 ? MAP_FAILED
+                          : __real_mmap64(NULL, sizeof(struct plans), PROT_READ | PROT_WRITE,
+                                          MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) {
         perror(path);
         abort();

@@ -46,7 +46,7 @@ class TlsCalls(CallCase):
         super().set_up()
 
     @classmethod
-    def upstreams(cls):
+    def model_servers(cls):
         return [cls.upstream, cls.other]
 
     @classmethod

@@ -47,12 +47,14 @@ class TlsCase(FaultCase):
         cls.certificates.remove()
 
     @classmethod
+    def model_servers(cls):
+        return list(cls.upstreams.values())
+
+    @classmethod
     def complaints(cls):
-        upstreams = list(cls.upstreams.values())
         clear = [f"{name} was sent something in clear: {wire!r}" for name, peer in cls.peers.items()
                  for wire in peer.in_clear()]
-        return (super().complaints() + clear + [v for upstream in upstreams for v in upstream.violations]
-                + oracles.credentials_upstream(cls.gateway.secrets, upstreams))
+        return super().complaints() + clear + oracles.canonical(cls.model_servers())
 
     def ask(self, kind, model):
         response = self.outcome(chat_request(self.key, model, **KINDS[kind]))
