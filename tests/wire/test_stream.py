@@ -205,7 +205,8 @@ class Odd(WireCase):
     @rows({f"{name}, {kind}": (kind, pieces) for name, pieces in ODD.items()
            for kind in ("text/event-stream", NDJSON)})
     def bytes_are_passed_on_as_they_are(self, content_type, pieces):
-        model = self.upstream.on(f"odd {content_type} {hash(pieces)}", answers.chunked(pieces, content_type=content_type))
+        model = self.upstream.on(f"odd {content_type} {hash(pieces)}",
+                                 answers.chunked(pieces, content_type=content_type))
         with self.client() as client:
             for _ in range(2):  # and nothing of it is in the way of the next
                 response = client.ask(chat_request(self.key, model, stream=True))

@@ -2,10 +2,12 @@
 504, its connection is never used again, and the next request is served as if nothing had happened."""
 
 import gzip
+import os
 import socket
 
 from tools import upstream as answers
 from tools.case import UPSTREAM_KEY, WireCase, rows
+from tools.certificates import Certificates
 from tools.client import chat_request, request
 
 KINDS = {"plain": {}, "streamed": {"stream": True}}
@@ -262,7 +264,7 @@ class Faults(UpstreamCase):
             model = self.upstream.on(f"redirect {status}", answers.whole(
                 b"", status, extra=[f"Location: {other.url}/inside"]))
             response = self.chat(model=model)
-            self.assertIn(response.status, (status, 502))
+            self.assert_refused(response, 502, "UPSTREAM_ERROR")
             self.assertIsNone(response.get("location"))
         self.assertEqual(other.connections, [])
 
@@ -297,7 +299,8 @@ class Faults(UpstreamCase):
            for status in (429, 503) for name, (value, wanted) in {
                "none": (None, "1"), "some": ("7", "7"), "nothing": ("", "1"), "zero": ("0", "1"),
                "a day": ("86400", "86400"), "more than a day": ("86401", "86400"), "for ever": ("1000000000", "86400"),
-               "more than a number holds": ("18446744073709551616", "1"), "a date": ("Mon, 01 Dec 2098 10:00:00 GMT", "1"),
+               "more than a number holds": ("18446744073709551616", "1"),
+               "a date": ("Mon, 01 Dec 2098 10:00:00 GMT", "1"),
                "garbage": ("soon", "1"), "a sign": ("-1", "1"), "a fraction": ("1.5", "1")}.items()})
     def advice_to_wait_is_a_bounded_number_of_seconds(self, status, value, wanted):
         model = self.upstream.on(f"wait {status} {value}", answers.whole(
@@ -382,6 +385,43 @@ class Unheard(UpstreamCase):
                 self.assertTrue(early.connections[-1].closed.wait(10), "the connection is closed, not kept")
         self.assertEqual(len(early.connections), 2)
         self.assertEqual(len(early.requests), 2)
+
+
+def noise(connection, _request):
+    """Bytes that are no TLS record, on a connection whose handshake was fine."""
+    os.write(connection.sock.fileno(), b"these are in clear\r\n" * 10)
+    connection.wait_closed()
+    return False
+
+
+class Tls(UpstreamCase):
+    """A connection that was never trusted, and one that was, and broke."""
+
+    @classmethod
+    def upstream_list(cls):
+        certificates = Certificates()
+        cls.addClassCleanup(certificates.remove)
+        cls.others = {name: answers.Upstream(tls=certificates.context(certificate), default=noise)
+                      for name, certificate in {"trusted": "address", "not trusted": "self"}.items()}
+        for other in cls.others.values():
+            cls.addClassCleanup(other.stop)
+        ca_file = str(certificates.folder / "ca.pem")
+        return [{"name": name.replace(" ", "-"), "kind": "openai", "url": other.url, "models": [name],
+                 "ca_file": ca_file}
+                for name, other in cls.others.items()] + super().upstream_list()
+
+    @classmethod
+    def upstreams_seen(cls):
+        return [cls.upstream, *cls.others.values()]
+
+    @rows({f"{name}, {kind}": (name, decision, kind) for kind in KINDS
+           for name, decision in {"trusted": "upstream_broken", "not trusted": "upstream_tls"}.items()})
+    def failure_is_told_apart(self, name, decision, kind):
+        before = len(self.others[name].requests)
+        response = self.chat(model=name, **KINDS[kind])
+        self.assert_refused(response, 502, "UPSTREAM_ERROR")
+        self.decisions.append((response, decision))
+        self.assertEqual(len(self.others[name].requests) - before, 1 if name == "trusted" else 0)
 
 
 class Full(WireCase):
