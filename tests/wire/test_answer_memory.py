@@ -7,13 +7,14 @@ from tools.client import BadAnswer, chat_request
 from tools.http2 import Http2Case
 from tools.upstream import wait_until
 
-MANY = 60  # more than the budget has room for, by far: each holds two of 32 blocks at least
+MANY = 40  # more than the budget has room for, by far: each holds two of 32 blocks at least
 FEW = 8
 LONG = b'"' + b"x" * 8_000_000 + b'"'  # more than sockets hold
 GROWTH_BYTES = 32 * 1024 * 1024
 
 
 class Budget(Http2Case):
+    plain = True
     server = {"max_body_memory": "1MB", "max_body": "1MB", "idle_timeout": "60s"}
 
     @classmethod
@@ -61,17 +62,27 @@ class Budget(Http2Case):
         client.close()
 
     def test_clients_that_find_no_room_are_closed(self):
-        held = []
-        with self.assertRaisesRegex(BadAnswer, "ends within a line"):
-            while len(held) < MANY:
-                client = self.client(receive_buffer_bytes=4096)
-                self.addCleanup(client.close)
-                client.send(chat_request(self.key, self.model))
-                held.append((client, client.read_head()))
-        bodies = [client.read_body(response) for client, response in held]
-        whole = [response for response in bodies if response.complete]
-        self.assertTrue(whole, "nobody found room")
+        begun = []
+        for _ in range(MANY):
+            client = self.client(receive_buffer_bytes=4096)
+            self.addCleanup(client.close)
+            client.send(chat_request(self.key, self.model))
+            response = self.unless_closed(client.read_head)  # there may be no room even for that
+            if response:
+                self.assertEqual(response.status, 200)
+                begun.append((client, response))
+        for client, response in begun:
+            self.unless_closed(lambda client=client, response=response: client.read_body(response))
+        whole = [response for _client, response in begun if response.complete]
+        self.assertTrue(0 < len(whole) < MANY, f"{len(whole)} of {MANY} found room")
         self.assertTrue(all(response.body == LONG for response in whole))
-        for client, _response in held:
-            client.close()
         self.assert_well_again()
+
+    @staticmethod
+    def unless_closed(read):
+        try:
+            return read()
+        except BadAnswer as error:
+            if "in time" in str(error):
+                raise
+            return None
