@@ -15,6 +15,7 @@ CALLS = ["memory", "send", "open", "read", "write", ("write", SHORT), ("write", 
          ("rename", errno.EBUSY), "truncate"]
 NEVER = [("add", "rename"), ("add", "truncate"), ("remove", "truncate"), ("remove", "read")]  # it does without
 UNNOTICED = [("write", errno.EINTR), ("rename", errno.EBUSY)]  # a file that is mounted is written in place
+ROWS = {label: row for label, row in named({"add": CALLS, "remove": CALLS}).items() if row[:2] not in NEVER}
 
 
 class DenyList(CallCase):
@@ -52,7 +53,7 @@ class DenyList(CallCase):
         if answer != CLOSED and "nothing was changed" in answer["message"]:
             self.assertEqual(self.views(entry), {before})
 
-    @rows({label: row for label, row in named({kind: CALLS for kind in ("add", "remove")}).items() if row[:2] not in NEVER})
+    @rows(ROWS)
     def change_is_made_or_refused(self, kind, name, error):
         def act(begin, end):
             entry = next(self.addresses)
