@@ -80,6 +80,7 @@ class Start(unittest.TestCase, metaclass=RowsType):
                 self.one(name, nth)
 
     def one(self, name, nth):
+        self.gateway.kill()  # as above
         self.gateway.said.clear()
         self.gateway.plan.fail(name, nth)
         started = self.gateway.again()
