@@ -4,6 +4,7 @@ import base64
 import json
 import signal
 import subprocess
+import time
 
 from tools.case import UPSTREAM_KEY, WireCase, rows
 from tools.client import chat, request

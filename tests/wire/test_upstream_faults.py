@@ -4,6 +4,7 @@
 import gzip
 import os
 import socket
+import threading
 
 from tools import upstream as answers
 from tools.case import UPSTREAM_KEY, WireCase, rows
@@ -331,10 +332,11 @@ def half_close(connection):
 
 
 class Early(answers.Upstream):
-    """Answers as soon as it has read a request's head."""
+    """Answers as soon as it has read a request's head, and reads on when its answer was seen."""
 
     def __init__(self):
         super().__init__()
+        self.seen = threading.Semaphore(0)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 
     def answer_one(self, connection):
@@ -344,7 +346,10 @@ class Early(answers.Upstream):
         early = answers.parse_head(head_bytes)
         early.connection = connection
         self.requests.append(early)
-        return answers.raw(head(fields=KEPT), hold=True)(connection, early)
+        connection.send(head(fields=KEPT))
+        self.seen.acquire(timeout=answers.DEADLINE_S)
+        connection.wait_closed()
+        return False
 
 
 WAYS = {"reset": answers.Connection.reset, "close": lambda connection: None, "half-close": half_close}
@@ -382,6 +387,7 @@ class Unheard(UpstreamCase):
             for _ in range(2):
                 response = client.ask(chat_request(self.key, "early", content="x" * 8_000_000))
                 self.assertEqual((response.status, response.body), (200, b"{}"))
+                early.seen.release()
                 self.assertTrue(early.connections[-1].closed.wait(10), "the connection is closed, not kept")
         self.assertEqual(len(early.connections), 2)
         self.assertEqual(len(early.requests), 2)
