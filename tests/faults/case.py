@@ -101,10 +101,6 @@ class Guarded(Gateway):
             text = response.body.decode()
         return {name: int(value) for name, value in re.findall(r"^(sallyport_\w+) (\d+)$", text, re.M)}
 
-    def rss_bytes(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
-
     def log_text(self):
         path = self.folder / "app.log"
         return path.read_text(errors="replace") if path.exists() else ""
@@ -123,6 +119,27 @@ class Failing(Guarded):
         super().__init__(*arguments, **options)
         self.plan = Plan(self.folder / "plan")
         self.variables = {"FAULT_PLAN": str(self.plan.path)}
+
+
+class OwnHosts:
+    """Of a gateway's class: model.test is where `name_is` says, by a hosts file that this gateway alone sees."""
+    NAME = "model.test"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.hosts = self.folder / "hosts"
+        self.name_is("127.0.0.1")
+        self.before = ("unshare", "--mount", "--propagation", "unchanged", "sh", "-c",
+                       'mount --make-rprivate / 2>/dev/null; mount --bind "$0" /etc/hosts && exec "$@"',
+                       str(self.hosts))
+
+    def name_is(self, *addresses):
+        # In place: it is this file that is mounted.
+        self.hosts.write_text("".join(f"{address} {self.NAME}\n" for address in addresses))
+
+    def call_upstream_by_name(self, port):
+        self.upstreams[0]["url"] = f"http://{self.NAME}:{port}"
+        self.write_config()
 
 
 class FaultCase(unittest.TestCase, metaclass=RowsType):

@@ -3,27 +3,15 @@ minute, and no longer than it can be connected to."""
 
 import socket
 
-from case import Failing, FaultCase
+from case import Failing, FaultCase, OwnHosts
 from tools import upstream as answers
 
-NAME = "model.test"
 OLD, NEW = "127.0.0.1", "127.0.0.2"
 LIFETIME_S = 30
 
 
-class Moved(Failing):
-    """It alone sees a hosts file of our own, mounted in a namespace."""
-
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        self.hosts = self.folder / "hosts"
-        self.name_is(OLD)
-        self.before = ("unshare", "--mount", "--propagation", "unchanged", "sh", "-c",
-                       'mount --make-rprivate / 2>/dev/null; mount --bind "$0" /etc/hosts && exec "$@"',
-                       str(self.hosts))
-
-    def name_is(self, address):
-        self.hosts.write_text(f"{address} {NAME}\n")  # in place: it is this file that is mounted
+class Moved(OwnHosts, Failing):
+    pass
 
 
 class MovedNames(FaultCase):
@@ -35,8 +23,7 @@ class MovedNames(FaultCase):
     @classmethod
     def make_gateway(cls):
         gateway = super().make_gateway()
-        gateway.upstreams[0]["url"] = f"http://{NAME}:{cls.upstream.port}"
-        gateway.write_config()
+        gateway.call_upstream_by_name(cls.upstream.port)
         return gateway
 
     @classmethod

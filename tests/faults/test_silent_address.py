@@ -2,27 +2,17 @@
 
 import socket
 
-from case import FaultCase, Guarded
+from case import FaultCase, Guarded, OwnHosts
 from tools.client import request
 from tools.upstream import Upstream, whole
 
-NAME = "model.test"
 
-
-class OwnHosts(Guarded):
-    """It finds the name in an /etc/hosts that only it has."""
-
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        hosts = self.folder / "hosts"
-        hosts.write_text(f"127.0.0.1 {NAME}\n127.0.0.2 {NAME}\n")
-        self.before = ("unshare", "--mount", "--propagation", "unchanged", "sh", "-c",
-                       'mount --make-rprivate / 2>/dev/null; '
-                       'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts))
+class TwoAddresses(OwnHosts, Guarded):
+    pass
 
 
 class Silent(FaultCase):
-    make = OwnHosts
+    make = TwoAddresses
     upstream_members = {"kind": None, "connect_timeout": "4s", "first_byte_timeout": "1s"}
 
     @classmethod
@@ -38,8 +28,8 @@ class Silent(FaultCase):
         cls.upstream = Upstream(default=whole({"fine": True}, extra=["Connection: close"]),
                                 address=("127.0.0.2", port))
         gateway = super().make_gateway()
-        gateway.upstreams[0]["url"] = f"http://{NAME}:{port}"
-        gateway.write_config()
+        gateway.name_is("127.0.0.1", "127.0.0.2")
+        gateway.call_upstream_by_name(port)
         return gateway
 
     @classmethod

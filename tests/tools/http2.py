@@ -449,13 +449,6 @@ class Http2Case(WireCase):
     def assert_fine(self, stream):
         self.assertEqual((stream.status, stream.ended), (200, True), stream)
 
-    def rss_bytes(self):
-        """What the gateway's process holds in memory."""
-        for line in open(f"/proc/{self.gateway.process.pid}/status", encoding="ascii"):
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError("no VmRSS")
-
     def drop_broken(self):
         """Oracle O8 is for answers that were given whole; what broke off is 200 on the wire and the log
         rightly says otherwise."""

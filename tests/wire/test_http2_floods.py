@@ -72,7 +72,7 @@ class Floods(Http2Case):
 
     def attack(self, piece, codes=(h2.ENHANCE_YOUR_CALM,), client=None, reads=True):
         """Sends it, and expects GOAWAY, and nothing left behind."""
-        before, calls = self.rss_bytes(), self.calls()
+        before, calls = self.gateway.rss_bytes(), self.calls()
         client = client or self.h2(witness=False)
         with Served(self):
             if reads:
@@ -80,7 +80,7 @@ class Floods(Http2Case):
             else:
                 client.send(piece)
             client.expect_end(*codes)
-        self.assertLess(self.rss_bytes() - before, GROWTH_BYTES)
+        self.assertLess(self.gateway.rss_bytes() - before, GROWTH_BYTES)
         asked = self.upstream.calls()[calls:]
         self.assertLess(len(asked), STARTED_MAX)
         for request in asked:
@@ -161,13 +161,13 @@ class Floods(Http2Case):
 
     def test_heads_that_are_never_complete_on_many_connections(self):
         clients = [self.continuations(1024)[0] for _ in range(100)]
-        before = self.rss_bytes()
+        before = self.gateway.rss_bytes()
         with Served(self):
             for client in clients:
                 client.send(frame(h2.HEADERS, END_STREAM, 1, b"\x82" + b"\0\x01x\x7f\xff\x7e" + b"v" * 16000))
             for client in clients:
                 client.expect_end()
-        self.assertLess(self.rss_bytes() - before, GROWTH_BYTES)
+        self.assertLess(self.gateway.rss_bytes() - before, GROWTH_BYTES)
 
     SMALL = {
         "SETTINGS": frame(h2.SETTINGS, 0, 0),
@@ -213,14 +213,14 @@ class Floods(Http2Case):
         """One entry of 4 KB in the table, and 16,000 references to it (HPACK bomb)."""
         client = self.h2(witness=False)
         block = b"\x82\x86\x84" + b"\x40\x01a\x7f\xe1\x1d" + b"v" * 3936  # :method, :scheme, :path, a: v*
-        before = self.rss_bytes()
+        before = self.gateway.rss_bytes()
         with Served(self):
             stream = client.begin_stream()
             client.frame(h2.HEADERS, END_HEADERS | END_STREAM, stream.id, block + b"\xbe" * 12000)
             client.wait(lambda: stream.over or client.goaways)
         if not client.goaways:
             self.assertIn(stream.status, (400, 431))
-        self.assertLess(self.rss_bytes() - before, GROWTH_BYTES)
+        self.assertLess(self.gateway.rss_bytes() - before, GROWTH_BYTES)
 
     def test_a_table_whose_size_changes_all_the_time(self):
         client = self.h2(witness=False)

@@ -3,7 +3,6 @@ behaviour around them."""
 
 import json
 import os
-import pathlib
 import re
 import threading
 import time
@@ -329,10 +328,6 @@ class Expectations(WireCase):
 class Pipelines(WireCase):
     COUNT = 1000
 
-    def rss_bytes(self):
-        status = (pathlib.Path("/proc") / str(self.gateway.process.pid) / "status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
-
     def body_bytes(self):
         text = self.get("/metrics/prometheus", key=self.watcher).body.decode()
         return int(re.search(r"^sallyport_body_memory_bytes (\d+)$", text, re.M)[1])
@@ -349,7 +344,7 @@ class Pipelines(WireCase):
         model = self.upstream.on("queue", answer)
         pieces = [chat_request(self.key, model, content=str(i)) for i in range(self.COUNT)]
         self.chat()
-        calls, before = self.calls(), self.rss_bytes()
+        calls, before = self.calls(), self.gateway.rss_bytes()
         with self.client() as client:
             sender = threading.Thread(target=client.send, args=(b"".join(pieces),))
             sender.start()
@@ -360,7 +355,7 @@ class Pipelines(WireCase):
             self.assertEqual(self.calls(), calls + 21)
             self.assertEqual(self.body_bytes(), first_bytes)
             self.assertLess(first_bytes, 2 * 2**20)
-            self.assertLess(self.rss_bytes() - before, 16 * 2**20)
+            self.assertLess(self.gateway.rss_bytes() - before, 16 * 2**20)
             gate.set()
             marks = [client.read().json()["mark"] for _ in pieces]
             sender.join()
