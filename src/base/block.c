@@ -65,9 +65,10 @@ bool block_pool_tidy(struct block_pool *pool)
 static enum err add_block(struct body *body, struct block_pool *pool)
 {
     struct block_budget *budget = pool->budget;
-    if (atomic_fetch_add_explicit(&budget->used_bytes, BLOCK_PAGES_BYTES, memory_order_relaxed) +
-            BLOCK_PAGES_BYTES >
-        budget->max_bytes) {
+    size_t used_bytes =
+        atomic_fetch_add_explicit(&budget->used_bytes, BLOCK_PAGES_BYTES, memory_order_relaxed);
+    bool given = pool->first_always && !body->first;
+    if (!given && used_bytes + BLOCK_PAGES_BYTES > budget->max_bytes) {
         atomic_fetch_sub_explicit(&budget->used_bytes, BLOCK_PAGES_BYTES, memory_order_relaxed);
         return ERR_LIMIT;
     }

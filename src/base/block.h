@@ -33,6 +33,7 @@ struct block_pool {
     unsigned free_count;
     unsigned spare; /* the fewest there were since block_pool_tidy: nobody needed these */
     struct block_budget *budget;
+    bool first_always; /* a body gets its first block beyond the budget, too */
 };
 
 /* A chain of blocks; zero is empty. */

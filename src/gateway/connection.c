@@ -52,7 +52,7 @@ void connection_close(struct connection *c)
     else
         stream_close(&c->stream);
     c->protocol->end(c);
-    body_release(&c->out, &worker->answer_blocks);
+    body_release(&c->out, &worker->output_blocks);
     if (c->cap_counted)
         caps_give(worker->shared->caps, CAP_CONNECTIONS, c->peer_hash);
     uncount(worker);

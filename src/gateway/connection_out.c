@@ -6,7 +6,7 @@ enum { PIECES_MAX = 16 };
 
 void connection_keep(struct connection *c, struct slice bytes)
 {
-    if (!c->broken && body_append(&c->out, &c->worker->answer_blocks, bytes) != OK)
+    if (!c->broken && body_append(&c->out, &c->worker->output_blocks, bytes) != OK)
         c->broken = true; /* no memory to hold it: the answer can only break off */
 }
 
@@ -42,7 +42,7 @@ static size_t write_out(struct connection *c, const struct iovec *more, int more
         c->broken = true;
         return 0;
     }
-    return body_drop(&c->out, &c->worker->answer_blocks, &c->out_sent, n);
+    return body_drop(&c->out, &c->worker->output_blocks, &c->out_sent, n);
 }
 
 void connection_put(struct connection *c, const struct iovec *pieces, int count)

@@ -25,8 +25,8 @@ static bool take_output(struct connection *c)
     while (!c->broken && c->out.len < OUT_BYTES && http2_wants_output(h->session)) {
         char *room;
         size_t size;
-        if (body_room(&c->out, &c->worker->answer_blocks, &room, &size) != OK) {
-            c->broken = true;
+        if (body_room(&c->out, &c->worker->output_blocks, &room, &size) != OK) {
+            c->broken = c->out.len == 0; /* else what waits is written first */
             break;
         }
         size_t n = http2_output(h->session, room, size);
@@ -35,7 +35,7 @@ static bool take_output(struct connection *c)
         body_grow(&c->out, n);
     }
     if (c->out.len == 0)
-        body_release(&c->out, &c->worker->answer_blocks); /* a room that was not used */
+        body_release(&c->out, &c->worker->output_blocks); /* a room that was not used */
     return c->out.len > before;
 }
 

@@ -102,6 +102,11 @@ static void flush(struct exchange *x)
         expect_progress(stream);
     http2_resume(session_of(stream), stream->id);
     http2_write(stream->carrier->connection);
+    if (!stream_of_exchange(x) || !stream->answer_cut || stream->out.len)
+        return;
+    /* It needs no window, but would overtake a head that is not out yet. */
+    http2_reset(session_of(stream), stream->id, HTTP2_RESET_INTERNAL_ERROR);
+    http2_write(stream->carrier->connection);
 }
 
 /* Its answer is ended, or broken off. A connection all of whose streams wait for the client alone
@@ -130,11 +135,7 @@ static void break_off(struct exchange *x)
     /* What was said goes out; then the stream is reset, so that it cannot pass for complete. */
     stream->answer_cut = true;
     stop_serving(stream);
-    flush(x); /* the head first: a reset overtakes it */
-    if (!stream_of_exchange(x) || stream->out.len)
-        return;
-    http2_reset(session_of(stream), stream->id, HTTP2_RESET_INTERNAL_ERROR); /* needs no window */
-    http2_write(stream->carrier->connection);
+    flush(x);
 }
 
 static void want_body(struct exchange *x)

@@ -43,6 +43,7 @@ static void on_tidy_time(struct timer *timer)
     struct worker *worker = CONTAINER_OF(timer, struct worker, tidy);
     bool more = block_pool_tidy(&worker->request_blocks);
     more |= block_pool_tidy(&worker->answer_blocks);
+    more |= block_pool_tidy(&worker->output_blocks);
     if (more) {
         timer_arm(&worker->loop, timer, worker->loop.now_us + TIDY_AGAIN_US);
         return;
@@ -160,6 +161,8 @@ enum err worker_create(struct shared *shared, unsigned number, struct snapshot *
     task_init(&made->bury, bury);
     block_pool_init(&made->request_blocks, &shared->request_bodies);
     block_pool_init(&made->answer_blocks, &shared->answers);
+    block_pool_init(&made->output_blocks, &shared->answers);
+    made->output_blocks.first_always = true;
     pool_init(&made->connections, sizeof(struct connection), OBJECTS_KEPT);
     pool_init(&made->http2_streams, sizeof(struct http2_stream), OBJECTS_KEPT);
     pool_init(&made->exchanges, sizeof(struct exchange), OBJECTS_KEPT);
@@ -215,6 +218,7 @@ void worker_destroy(struct worker *worker)
     credential_files_unref(worker->files);
     block_pool_finish(&worker->request_blocks);
     block_pool_finish(&worker->answer_blocks);
+    block_pool_finish(&worker->output_blocks);
     pool_finish(&worker->connections);
     pool_finish(&worker->http2_streams);
     pool_finish(&worker->exchanges);

@@ -95,6 +95,9 @@ struct worker {
     struct credential_files *files; /* as they are now; NULL: there are none */
     struct record_ring *ring;
     struct block_pool request_blocks, answer_blocks;
+    /* What waits to be written, within the budget of answers but for one block of each connection:
+     * clients that read nothing, however many, silence nobody else. */
+    struct block_pool output_blocks;
     struct pool connections, http2_streams, exchanges, scans, upstream_connections;
     struct list all_connections;
     struct list waiting_connections; /* those that serve nobody now, the oldest first */

@@ -2,6 +2,7 @@
 the gateway large. What finds no room in it breaks off, and looks like that; what had room is whole once it is
 read; and when they have gone all is as before."""
 
+from tools import http2 as h2
 from tools import upstream as answers
 from tools.client import BadAnswer, chat_request
 from tools.http2 import Http2Case
@@ -38,14 +39,25 @@ class Budget(Http2Case):
         for _ in range(8):
             self.assertEqual(self.chat().status, 200)
 
-    def test_streams_that_find_no_room_break_off_with_their_connection(self):
+    def assert_heard(self):
+        """However much of the memory others hold, who comes now gets an answer."""
+        for _ in range(5):
+            self.assertEqual(self.get("/livez").status, 200)
+            self.assertEqual(self.chat().status, 200)
+        self.assert_refused(self.chat(key="sp_nobody"), 401)
+
+    def test_streams_that_find_no_room_break_off_alone(self):
         client = self.h2(window=0, reads=False)
         streams = []
-        while len(streams) < MANY and not client.ended:
+        for _ in range(MANY):
             streams.append(self.start_chat(client, self.model))
             client.wait(lambda: streams[-1].status)
-        self.assertTrue(client.ended)
-        self.assertEqual([stream for stream in streams if stream.complete], [])
+        client.wait(lambda: streams[-1].over)
+        self.assert_heard()
+        self.assertTrue(client.ping())
+        self.assertEqual({stream.reset for stream in streams}, {None, h2.INTERNAL_ERROR})
+        self.assertEqual([stream for stream in streams if stream.ended], [])
+        client.reset()
         self.assert_well_again()
 
     def test_streams_that_found_room_are_whole_once_they_are_read(self):
@@ -71,6 +83,7 @@ class Budget(Http2Case):
             if response:
                 self.assertEqual(response.status, 200)
                 begun.append((client, response))
+        self.assert_heard()
         for client, response in begun:
             self.unless_closed(lambda client=client, response=response: client.read_body(response))
         whole = [response for _client, response in begun if response.complete]

@@ -163,6 +163,30 @@ static void budget_is_shared_and_refuses(void **state)
     block_pool_finish(&b);
 }
 
+static void a_first_block_may_be_given_beyond_the_budget(void **state)
+{
+    (void)state;
+    struct block_budget budget = {.max_bytes = BLOCK_PAGES_BYTES};
+    struct block_pool strict, lenient;
+    struct body full = {0}, one = {0}, none = {0};
+    char *room;
+    size_t size;
+    block_pool_init(&strict, &budget);
+    block_pool_init(&lenient, &budget);
+    lenient.first_always = true;
+    assert_int_equal(body_room(&full, &strict, &room, &size), OK);
+    assert_int_equal(body_room(&none, &strict, &room, &size), ERR_LIMIT);
+    assert_int_equal(body_room(&one, &lenient, &room, &size), OK);
+    body_grow(&one, size);
+    assert_int_equal(body_room(&one, &lenient, &room, &size), ERR_LIMIT);
+    assert_int_equal(budget.used_bytes, 2 * BLOCK_PAGES_BYTES);
+    body_release(&one, &lenient);
+    body_release(&full, &strict);
+    assert_int_equal(budget.used_bytes, 0);
+    block_pool_finish(&strict);
+    block_pool_finish(&lenient);
+}
+
 static void pool_keeps_a_bounded_number(void **state)
 {
     (void)state;
@@ -195,6 +219,7 @@ int main(void)
         cmocka_unit_test(room_is_at_least_one_byte),
         cmocka_unit_test(rooms_take_a_large_read),
         cmocka_unit_test(budget_is_shared_and_refuses),
+        cmocka_unit_test(a_first_block_may_be_given_beyond_the_budget),
         cmocka_unit_test(pool_keeps_a_bounded_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
