@@ -23,7 +23,7 @@ BEGINNING_S, MIDDLE_S, END_S = 0.3, 0.8, 0.3
 STALL_S = 2.0
 DESCRIPTORS = 18000  # 10,000 connections and what goes with them
 SETTLED_S = 3 * attacks.SETTLE_S
-WARM_UP = ("pipelines", "slow-heads", "login-storm", "dense-json")
+WARM_UP = ("pipelines", "slow-heads", "login-storm", "banned-keys", "churn", "many-members", "dense-json")
 SETTLE_S = 2.5  # what is free for two seconds goes back to the system (worker.c)
 BODY = ('{"model":"m","messages":[{"role":"user","content":"Is anybody there, behind all of these people? And if '
         'so, who?"}]}')
@@ -77,12 +77,12 @@ class Sanitized(FaultCase):
         for path, text in zip(cls.files, texts):
             path.write_text(text + "\n")
         cls.quiet = cls.ask_steadily(lambda client: client.measure(MIDDLE_S))
-        # Pools and tables keep what they once had, up to their bounds: what grows beyond that is left behind.
-        for name in WARM_UP:
-            with cls.attack(name):
-                cls.ask_steadily(lambda client: client.measure(MIDDLE_S))
-        time.sleep(SETTLE_S)
+        cls.warm_up()
         cls.before = cls.state()
+
+    @classmethod
+    def warm_up(cls):
+        pass
 
     @classmethod
     def ask_steadily(cls, work):
@@ -138,6 +138,14 @@ class Lean(Guarded):
 class Released(Sanitized):
     """The build whose memory is the user's; sanitizers keep what was freed."""
     make = Lean
+
+    @classmethod
+    def warm_up(cls):
+        """Pools and tables keep what they once had, up to their bounds: what grows beyond that is left behind."""
+        for name in WARM_UP:
+            with cls.attack(name):
+                cls.ask_steadily(lambda client: client.measure(MIDDLE_S))
+        time.sleep(SETTLE_S)
 
     def assert_nothing_left(self):
         self.assert_back("memory and descriptors as before", lambda state: state.is_back(self.before))
