@@ -49,7 +49,8 @@ static void print_field(struct buffer *out, struct slice name, struct slice valu
 {
     buffer_append(out, name);
     buffer_text(out, ": ");
-    buffer_append(out, value);
+    for (size_t i = 0; i < value.len; i++)
+        buffer_byte(out, value.ptr[i] == '\t' ? ' ' : value.ptr[i]);
     buffer_text(out, "\n");
 }
 
@@ -96,19 +97,21 @@ static int on_end(llhttp_t *parser)
     return HPE_PAUSED;
 }
 
-/* llhttp takes no TAB behind the digits of a Content-Length or behind "chunked". RFC 9112, 5 lets
- * white space follow any value and gives it no meaning, so what it reads has spaces there. */
-static void space_line_ends(char *bytes, size_t len)
+/* llhttp takes no TAB for white space behind a Content-Length, "chunked" or "keep-alive". RFC 9110,
+ * 5.6.3 gives TAB and space one meaning in fields, so it reads spaces, and print_field writes them.
+ */
+static void space_tabs(char *bytes, size_t len)
 {
-    size_t end = 0;
-    for (size_t at = 0; at + 1 < len; at++) {
-        if (bytes[at] != '\r' || bytes[at + 1] != '\n')
+    size_t line = 0; /* the first one has no white space but the two spaces */
+    for (size_t at = 0, begin = 0; at < len; at++) {
+        if (bytes[at] == '\t' && line > 0)
+            bytes[at] = ' ';
+        if (bytes[at] != '\n')
             continue;
-        if (at == end) /* an empty line: the body follows */
+        if (at - begin < 2) /* an empty line: the body follows */
             return;
-        for (size_t i = at; end && i-- > end && (bytes[i] == ' ' || bytes[i] == '\t');)
-            bytes[i] = ' ';
-        end = at + 2;
+        begin = at + 1;
+        line++;
     }
 }
 
@@ -131,7 +134,7 @@ void other_message_read(struct other_message *message, struct slice bytes)
 
     AUTO(buffer) copy = BUFFER_MAX(TEXT_BYTES_MAX);
     buffer_append(&copy, bytes);
-    space_line_ends(copy.bytes, copy.len);
+    space_tabs(copy.bytes, copy.len);
     struct reading reading = {.message = message};
     llhttp_init(&reading.parser, message->response ? HTTP_RESPONSE : HTTP_REQUEST, &settings);
     llhttp_errno_t err = llhttp_execute(&reading.parser, copy.bytes, copy.len);
