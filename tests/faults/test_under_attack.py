@@ -23,7 +23,6 @@ BEGINNING_S, MIDDLE_S, END_S = 0.3, 0.8, 0.3
 STALL_S = 2.0
 DESCRIPTORS = 18000  # 10,000 connections and what goes with them
 SETTLED_S = 3 * attacks.SETTLE_S
-WARM_UP = ("pipelines", "slow-heads", "login-storm", "banned-keys", "churn", "many-members", "dense-json")
 SETTLE_S = 2.5  # what is free for two seconds goes back to the system (worker.c)
 BODY = ('{"model":"m","messages":[{"role":"user","content":"Is anybody there, behind all of these people? And if '
         'so, who?"}]}')
@@ -141,8 +140,8 @@ class Released(Sanitized):
 
     @classmethod
     def warm_up(cls):
-        """Pools and tables keep what they once had, up to their bounds: what grows beyond that is left behind."""
-        for name in WARM_UP:
+        """Pools and tables keep what they once had, up to their bounds: what a second time adds is left behind."""
+        for name in ATTACKS:
             with cls.attack(name):
                 cls.ask_steadily(lambda client: client.measure(MIDDLE_S))
         time.sleep(SETTLE_S)
