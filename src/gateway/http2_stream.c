@@ -234,7 +234,7 @@ static void on_body(void *context, void *user, struct slice piece)
     struct http2_stream *stream = user;
     (void)context;
     if (stream->answer_ended || stream->answer_cut)
-        return; /* refused: the codec stops the rest */
+        return; /* answered: the codec lets the rest by */
     if (stream->wants_body && !stream->held.len) {
         feed_body(stream, piece);
         return;

@@ -254,9 +254,13 @@ static int on_body(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct codec_stream *stream = stream_of(session, id);
     if (nghttp2_session_consume_connection(session, len) == NGHTTP2_ERR_NOMEM)
         return stop(h, HTTP2_NO_MEMORY);
-    if (stream && stream->answer_complete && !stream->reset)
+    if (!stream || stream->reset)
+        return 0;
+    if (stream->answer_complete) {
         discard(h, stream, len);
-    if (!stream || stream->reset || stream->ignore_body || stream->answer_complete)
+        return 0;
+    }
+    if (stream->ignore_body)
         return 0;
     if (stream->has_length && len > stream->length_left)
         return reset_malformed(h, stream, HTTP_BAD_LENGTH);

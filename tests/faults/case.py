@@ -111,6 +111,11 @@ class Guarded(Gateway):
             return database.execute("PRAGMA integrity_check").fetchone()[0]
 
 
+class Lean(Guarded):
+    """The build whose memory is the user's; sanitizers keep what was freed."""
+    binary = RELEASE
+
+
 class Failing(Guarded):
     """A gateway whose calls fail as its plan says."""
     binary = FAILING

@@ -4,17 +4,13 @@ all had an answer and say no more. Most of it is the object itself; buffers woul
 import contextlib
 import unittest
 
-from case import RELEASE, FaultCase, Guarded
+from case import FaultCase, Lean
 from tools.client import Client, chat_request
 
 FIRST, MORE = 200, 2000
 REQUESTS = 4000  # before anything is measured: the log's rings have been through all of their pages
 BYTES_EACH = 768
 NOISE_BYTES = 128 * 1024  # of the allocator, and of the pages of other tables
-
-
-class Lean(Guarded):
-    binary = RELEASE
 
 
 class Idle(FaultCase):

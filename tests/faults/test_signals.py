@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 
-from case import RELEASE, FaultCase, Guarded, either
+from case import FaultCase, Guarded, Lean, either
 from tools import upstream as answers
 from tools.client import chat_request, request
 from tools.upstream import wait_until
@@ -190,10 +190,6 @@ class SecondTerm(SignalCase):
             for client, response in streams.open:
                 client.read_body(response)
                 self.assertFalse(response.complete)
-
-
-class Lean(Guarded):
-    binary = RELEASE
 
 
 class Memory(SignalCase):

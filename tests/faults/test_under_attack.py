@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from case import RELEASE, FaultCase, Guarded
+from case import FaultCase, Guarded, Lean
 from tools.case import UPSTREAM_KEY, rows
 from tools.gateway import TOP
 from tools.upstream import wait_until
@@ -130,12 +130,7 @@ class Sanitized(FaultCase):
         self.assert_nothing_left()
 
 
-class Lean(Guarded):
-    binary = RELEASE
-
-
 class Released(Sanitized):
-    """The build whose memory is the user's; sanitizers keep what was freed."""
     make = Lean
 
     @classmethod

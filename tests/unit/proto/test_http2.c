@@ -315,6 +315,33 @@ static void large_answers_take_turns(void **state)
     client_finish(&client);
 }
 
+/* Its window is opened by the codec alone. */
+static void what_follows_an_answer_is_let_by_up_to_a_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t bytes;
+        bool whole;
+    } rows[] = {
+        {3 * 1000 * 1000,                       true },
+        {HTTP2_DISCARD_BYTES_MAX + 1000 * 1000, false}
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct client client;
+        client_begin(&client);
+        client.owner.answer_at_once = client.owner.keep_bodies = client.owner.lets_by = true;
+        client_request(&client, "POST", rows[i].bytes, false);
+        talk(&client);
+        assert_int_equal(client.owner.closed, 1);
+        assert_int_equal(client.owner.broken, 0);
+        assert_null(strstr(buffer_text_of(&client.owner.log), "1 end"));
+        assert_non_null(strstr(buffer_text_of(&client.log), "1 closed 0\n"));
+        assert_int_equal(client.upload_left == 0, rows[i].whole);
+        assert_int_equal(http2_fault_of(client.owner.h), HTTP2_FINE);
+        client_finish(&client);
+    }
+}
+
 static void an_answer_before_the_bodys_end_stops_the_body(void **state)
 {
     (void)state;
@@ -645,6 +672,7 @@ int main(void)
         cmocka_unit_test(continue_comes_before_the_answer),
         cmocka_unit_test(an_answer_waits_until_there_is_more),
         cmocka_unit_test(large_answers_take_turns),
+        cmocka_unit_test(what_follows_an_answer_is_let_by_up_to_a_bound),
         cmocka_unit_test(an_answer_before_the_bodys_end_stops_the_body),
         cmocka_unit_test(the_owner_can_break_off),
         cmocka_unit_test(an_answer_that_does_not_fit_breaks_off),
