@@ -18,11 +18,13 @@ LARGE = b"x" * (5 * 1024 * 1024)
 LARGE_CHAT = answers.json.dumps(chat(content="x" * len(LARGE))).encode()
 
 
-def flood(chunks=100000):
-    """A stream without end, as fast as it is taken."""
+def flood(chunks=100000, gate=None):
+    """A stream without end, as fast as it is taken; with a gate, once that is open."""
     piece = answers.delta("y" * 4000)
 
     def answer(connection, _request):
+        if gate and not gate.wait(answers.DEADLINE_S):
+            return False
         connection.send(answers.answer_head(200, "text/event-stream") + b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(chunks):
             if not connection.send(answers.chunk(piece)):
@@ -493,11 +495,13 @@ class Slow(Http2Case):
 
     def test_a_connection_that_is_not_read_is_closed(self):
         client = self.h2(receive_buffer_bytes=4096)
-        model = self.upstream.on("flood", flood())
+        all_asked = threading.Event()  # a connection that is full is not read either
+        model = self.upstream.on("flood", flood(gate=all_asked))
         calls = self.calls()
         for _ in range(10):
             self.start_chat(client, model, stream=True)
         self.upstream.wait_for(lambda: self.calls() == calls + 10)
+        all_asked.set()
         for asked in self.upstream.calls()[calls:]:
             self.assertTrue(asked.connection.closed.wait(60))
         self.assert_fine(self.h2().ask("GET", "/livez"))
