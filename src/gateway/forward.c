@@ -80,17 +80,20 @@ static struct exchange *exchange_of(struct upstream_request *request)
     return CONTAINER_OF(request, struct exchange, request);
 }
 
+/* The model server works on it no longer, however long the client takes to read. */
 static void upstream_done(struct exchange *x)
 {
     if (x->request_running)
         x->upstream_us = x->worker->loop.now_us - x->upstream_began_us;
     x->request_running = false;
+    upstream_leave(x->upstream);
+    x->slot_taken = false;
 }
 
 static void fail(struct exchange *x, enum refusal refusal)
 {
-    upstream_done(x);
     upstream_request_cancel(&x->request);
+    upstream_done(x);
     refuse(x, refusal);
     exchange_refuse(x);
 }
@@ -192,8 +195,6 @@ static void on_end(struct upstream_request *request)
 {
     struct exchange *x = exchange_of(request);
     upstream_done(x);
-    upstream_leave(x->upstream);
-    x->slot_taken = false;
     x->answer_state = ANSWER_COMPLETE;
     x->front->finish(x);
 }

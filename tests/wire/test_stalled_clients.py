@@ -71,6 +71,20 @@ class Http2(Http2Case):
         self.assertEqual((line["decision"], line.get("incomplete")), ("client_gone", True))
 
 
+class BrokenOff(Http2Case):
+    server = {"idle_timeout": "60s"}
+    upstream_members = {"max_concurrency": 1}
+
+    def test_a_model_server_that_broke_off_has_room_though_its_words_are_not_read(self):
+        head = answers.answer_head(200, "text/event-stream") + b"Transfer-Encoding: chunked\r\n\r\n"
+        model = self.upstream.on("breaks off", answers.raw(head + answers.chunk(answers.delta("y" * 4000))))
+        client = self.h2(window=1000, reads=False, witness=False)
+        stream = client.start("POST", CHAT, body=chat(model, stream=True), key=self.key)
+        client.wait(lambda: len(stream.body) == 1000)
+        wait_until(lambda: self.chat().status == 200, "the model server's slot to be free")
+        self.assertFalse(stream.over, "the one who does not read was sent away")
+
+
 class Full(Http2Case):
     server = {"max_connections": 20, "idle_timeout": "60s"}
 
