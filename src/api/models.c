@@ -84,8 +84,11 @@ static enum err add_answer(const struct listing *listing, json_t *list,
     err = OK;
     json_t *entries = json_object_get(answer, shape->members), *entry;
     size_t i;
-    if (!json_is_object(answer)) /* Ollama writes null for an empty list */
+    if (!json_is_object(answer)) { /* Ollama writes null for an empty list */
+        log_warning("upstream %s listed its models as something that is no JSON object",
+                    part->request.upstream->settings->name);
         part->status = 0;
+    }
     json_array_foreach(entries, i, entry)
     {
         if (!err && json_is_object(entry))
@@ -240,6 +243,8 @@ static void on_body(struct upstream_request *request, struct slice piece)
     struct part *part = part_of(request);
     buffer_append(&part->body, piece);
     if (part->body.failed) {
+        log_warning("upstream %s listed its models at a length that found no room (%d bytes)",
+                    request->upstream->settings->name, LIST_BYTES_MAX);
         part->status = 0;
         upstream_request_cancel(request);
         part_done(part);
@@ -253,7 +258,11 @@ static void on_turn_end(struct upstream_request *request)
 
 static void on_end(struct upstream_request *request)
 {
-    part_done(part_of(request));
+    struct part *part = part_of(request);
+    if (part->status != 200)
+        log_warning("upstream %s answered %u when asked for its models",
+                    request->upstream->settings->name, part->status);
+    part_done(part);
 }
 
 static void on_fail(struct upstream_request *request, enum err why)
@@ -328,6 +337,8 @@ void answer_model_list(struct exchange *x)
             err = ask(listing, &parts[i], upstream);
     }
     if (err || snapshot->upstream_count == 0) {
+        if (listing && parts)
+            free_parts(listing);
         give_up(x, err ? REFUSE_OVERLOADED : REFUSE_NO_UPSTREAM);
         return;
     }

@@ -107,10 +107,11 @@ enum err connection_read_pieces(struct connection *c, const struct iovec *pieces
                                 size_t *n) MUST_CHECK;
 
 /* Bytes to go out, behind those that wait already. `keep` copies them and writes nothing yet; `put`
- * writes at once when that is worth a system call of its own. */
+ * writes at once when that is worth a system call of its own. ERR_LIMIT, ERR_MEMORY: there is no
+ * room for them, and the connection ends with its next flush. */
 enum { GATHER_BYTES = 4096 };
-void connection_keep(struct connection *c, struct slice bytes);
-void connection_put(struct connection *c, const struct iovec *pieces, int count);
+enum err connection_keep(struct connection *c, struct slice bytes);
+enum err connection_put(struct connection *c, const struct iovec *pieces, int count);
 /* Hands what waits to the kernel, as far as it takes it. May close the connection. */
 void connection_flush(struct connection *c);
 

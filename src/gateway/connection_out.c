@@ -4,10 +4,13 @@
 
 enum { PIECES_MAX = 16 };
 
-void connection_keep(struct connection *c, struct slice bytes)
+enum err connection_keep(struct connection *c, struct slice bytes)
 {
-    if (!c->broken && body_append(&c->out, &c->worker->output_blocks, bytes) != OK)
-        c->broken = true; /* no memory to hold it: the answer can only break off */
+    if (c->broken)
+        return OK;
+    enum err err = body_append(&c->out, &c->worker->output_blocks, bytes);
+    c->broken = err != OK;
+    return err;
 }
 
 static int gather(const struct connection *c, struct iovec *pieces, int max)
@@ -45,20 +48,22 @@ static size_t write_out(struct connection *c, const struct iovec *more, int more
     return body_drop(&c->out, &c->worker->output_blocks, &c->out_sent, n);
 }
 
-void connection_put(struct connection *c, const struct iovec *pieces, int count)
+enum err connection_put(struct connection *c, const struct iovec *pieces, int count)
 {
     size_t total = 0, went = 0;
     for (int i = 0; i < count; i++)
         total += pieces[i].iov_len;
     if (c->broken)
-        return;
+        return OK;
     if (total > GATHER_BYTES && c->writable)
         went = write_out(c, pieces, count);
     for (int i = 0; i < count; i++) {
         size_t skip = went < pieces[i].iov_len ? went : pieces[i].iov_len;
-        connection_keep(c, slice_make((char *)pieces[i].iov_base + skip, pieces[i].iov_len - skip));
+        TRY(connection_keep(
+            c, slice_make((char *)pieces[i].iov_base + skip, pieces[i].iov_len - skip)));
         went -= skip;
     }
+    return OK;
 }
 
 void connection_flush(struct connection *c)

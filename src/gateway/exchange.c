@@ -214,7 +214,12 @@ void exchange_send(struct exchange *x, struct answer *answer, struct slice body)
     x->answer_state = ANSWER_BEGUN;
     x->status = answer->status;
     x->front->send_head(x, answer);
-    x->front->send_body(x, body);
+    if (x->front->send_body(x, body) != OK) {
+        if (!x->refusal)
+            refuse(x, REFUSE_OVERLOADED);
+        exchange_refuse(x);
+        return;
+    }
     x->answer_state = ANSWER_COMPLETE;
     x->front->finish(x);
 }

@@ -26,7 +26,8 @@ enum verdict {
 struct front {
     /* Sends the head; the body follows. Any of these may find the client gone. */
     void (*send_head)(struct exchange *x, const struct answer *answer);
-    void (*send_body)(struct exchange *x, struct slice piece);
+    /* ERR_LIMIT, ERR_MEMORY: no room to hold it for a client that is slow; break off. */
+    enum err (*send_body)(struct exchange *x, struct slice piece);
     /* Hands what was sent to the kernel, as far as it takes it. */
     void (*flush)(struct exchange *x);
     /* The answer is complete. */

@@ -138,12 +138,13 @@ static void on_head(struct upstream_request *request, const struct response_head
 {
     struct exchange *x = exchange_of(request);
     enum refusal refusal = judge_status(head->status);
-    if (!refusal && head->content_encoding.len &&
-        !slice_equal_nocase(head->content_encoding, SLICE("identity")))
+    bool encoded = head->content_encoding.len &&
+                   !slice_equal_nocase(head->content_encoding, SLICE("identity"));
+    if (!refusal && encoded)
         refusal = REFUSE_UPSTREAM_BROKEN; /* we asked for identity, and must be able to read it */
     if (refusal) {
-        log_warning("upstream %s answered %u to request %s", x->upstream->settings->name,
-                    head->status, x->request_id);
+        log_warning("upstream %s answered %u%s to request %s", x->upstream->settings->name,
+                    head->status, encoded ? " with a Content-Encoding" : "", x->request_id);
         fail(x, refusal);
         return;
     }
@@ -180,7 +181,10 @@ static void on_body(struct upstream_request *request, struct slice piece)
     struct exchange *x = exchange_of(request);
     if (x->streaming)
         events_feed(&x->events, piece);
-    x->front->send_body(x, piece);
+    if (x->front->send_body(x, piece) != OK) {
+        fail(x, REFUSE_OVERLOADED);
+        return;
+    }
     pause_if_blocked(x);
 }
 
@@ -227,7 +231,7 @@ static void tell_stream(struct exchange *x)
     x->endpoint->dialect->print_stream_error(&text, SLICE("The model server broke off."),
                                              slice_make(x->request_id, 32));
     if (!text.failed)
-        x->front->send_body(x, buffer_slice(&text));
+        (void)x->front->send_body(x, buffer_slice(&text)); /* it breaks off in any case */
 }
 
 static void on_fail(struct upstream_request *request, enum err why)

@@ -139,11 +139,11 @@ static void send_head(struct exchange *x, const struct answer *answer)
         connection_keep(c, buffer_slice(&out));
 }
 
-static void send_body(struct exchange *x, struct slice piece)
+static enum err send_body(struct exchange *x, struct slice piece)
 {
     struct connection *c = connection_of(x);
     if (!c || x->body_forbidden || piece.len == 0)
-        return;
+        return OK;
     x->body_bytes_sent += piece.len;
     struct iovec pieces[3];
     int count = 0;
@@ -160,7 +160,7 @@ static void send_body(struct exchange *x, struct slice piece)
     pieces[count++] = (struct iovec){(void *)piece.ptr, piece.len};
     if (c->http1.answer_chunked)
         pieces[count++] = (struct iovec){(void *)"\r\n", 2};
-    connection_put(c, pieces, count);
+    return connection_put(c, pieces, count);
 }
 
 static void flush(struct exchange *x)

@@ -83,14 +83,13 @@ static void send_head(struct exchange *x, const struct answer *answer)
                     x->body_forbidden || answer->content_length == 0);
 }
 
-static void send_body(struct exchange *x, struct slice piece)
+static enum err send_body(struct exchange *x, struct slice piece)
 {
     struct http2_stream *stream = stream_of_exchange(x);
     if (!stream || x->body_forbidden || piece.len == 0)
-        return;
+        return OK;
     x->body_bytes_sent += piece.len;
-    if (!stream->answer_cut && body_append(&stream->out, &x->worker->answer_blocks, piece) != OK)
-        stream->answer_cut = true; /* no memory to hold it: the answer can only break off */
+    return body_append(&stream->out, &x->worker->answer_blocks, piece);
 }
 
 static void flush(struct exchange *x)

@@ -42,7 +42,7 @@ enum upstream_kind *gateway_kinds_of(const struct gateway *gateway, const struct
         kinds[i] = settings->upstreams[i].kind;
         const struct snapshot *old = gateway->snapshot;
         for (unsigned j = 0; kinds[i] == KIND_ASK && old && j < old->upstream_count; j++)
-            if (old->upstreams[j]->kind_found &&
+            if (old->upstreams[j]->kind_found && old->upstreams[j]->settings->kind == KIND_ASK &&
                 !strcmp(old->upstreams[j]->settings->url_text, settings->upstreams[i].url_text))
                 kinds[i] = old->upstreams[j]->kind;
     }

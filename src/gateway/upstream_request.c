@@ -355,6 +355,7 @@ void upstream_wire_begin(struct upstream_connection *c)
     c->writable = true;
     c->receiving = RECEIVE_HEAD;
     c->interim_count = 0;
+    expect_within(c, c->settings->send_timeout_us); /* and no longer what an idle one may wait */
     if (send_request(c) != OK) /* the next turn judges that, once it has read what was said */
         c->readable = true;
     if (c->readable) /* it spoke, or hung up, before it was asked: no further event says so */

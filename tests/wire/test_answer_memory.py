@@ -48,6 +48,7 @@ class Budget(Http2Case):
 
     def test_streams_that_find_no_room_break_off_alone(self):
         client = self.h2(window=0, reads=False)
+        calls = self.calls()
         streams = []
         for _ in range(MANY):
             streams.append(self.start_chat(client, self.model))
@@ -57,7 +58,12 @@ class Budget(Http2Case):
         self.assertTrue(client.ping())
         self.assertEqual({stream.reset for stream in streams}, {None, h2.INTERNAL_ERROR})
         self.assertEqual([stream for stream in streams if stream.ended], [])
+        self.assertEqual(self.gateway.logged(streams[-1])["decision"], "overloaded")
+        held = [call for call in self.upstream.calls()[calls:calls + MANY] if not call.connection.closed.is_set()]
         client.reset()
+        decisions = [self.gateway.logged(stream)["decision"] for stream in streams]
+        self.assertEqual(set(decisions), {"overloaded", "client_gone"})
+        self.assertEqual(decisions.count("client_gone"), len(held), "the model server talks to nobody")
         self.assert_well_again()
 
     def test_streams_that_found_room_are_whole_once_they_are_read(self):
@@ -89,6 +95,8 @@ class Budget(Http2Case):
         whole = [response for _client, response in begun if response.complete]
         self.assertTrue(0 < len(whole) < MANY, f"{len(whole)} of {MANY} found room")
         self.assertTrue(all(response.body == LONG for response in whole))
+        cut = next(response for _client, response in begun if not response.complete)
+        self.assertEqual(self.gateway.logged(cut)["decision"], "overloaded")
         self.assert_well_again()
 
     @staticmethod

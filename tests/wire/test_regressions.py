@@ -137,6 +137,26 @@ class Regressions(WireCase):
         response = gateway.ask(request("GET", "/v1/models", key=gateway.key()["key"]))
         self.assertEqual(len(response.json()["data"]), LONG_LIST)
 
+    def test_a_list_of_models_that_cannot_be_had_is_a_line_in_the_log(self):
+        lists = {
+            "answered 401 when asked for its models": answers.whole({"error": "no"}, 401),
+            "is no JSON object": answers.whole(b"\x1f\x8b not JSON"),
+            "found no room": answers.whole(b" " * (5 * 2**20)),
+        }
+        other = Upstream(default=lambda connection, asked: current(connection, asked))
+        self.addCleanup(other.stop)
+        gateway = Gateway([{"name": "bad", "kind": "openai", "url": other.url}]).start()
+        self.addCleanup(gateway.discard)
+        ask = request("GET", "/v1/models", key=gateway.key()["key"])
+        for words, current in lists.items():
+            self.assertEqual(gateway.ask(ask).status, 502)
+            answers.wait_until(lambda: words in self.application_log(gateway), words)
+
+    @staticmethod
+    def application_log(gateway):
+        log = gateway.folder / "app.log"
+        return "\n".join(gateway.said) + (log.read_text(errors="replace") if log.exists() else "")
+
     def test_term_closes_a_connection_whose_last_answer_had_begun_before(self):
         gate = threading.Event()
         model = self.upstream.on("last", answers.chunked([answers.delta("one"), gate, answers.DONE]))

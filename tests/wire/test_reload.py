@@ -99,6 +99,17 @@ class Reload(WireCase):
         connection = self.upstream.calls()[-1].connection
         self.assertTrue(connection.closed.wait(answers.DEADLINE_S))
 
+    def test_a_kind_that_is_no_longer_set_is_asked_for(self):
+        other = answers.Upstream(default=answers.whole({"other": True}))  # 200 for /api/version too: Ollama
+        self.addCleanup(other.stop)
+        set_up = [{"name": "new", "kind": "openai", "url": other.url}]
+        self.reload(lambda gateway: gateway.upstreams.__setitem__(slice(None), set_up))
+        wait_until(lambda: b"other" in self.chat().body, "the new upstream")
+        self.assertEqual(self.get("/api/tags", key=self.key).status, 403)
+        del set_up[0]["kind"]
+        self.reload(lambda gateway: gateway.upstreams.__setitem__(slice(None), set_up))
+        wait_until(lambda: self.get("/api/tags", key=self.key).status != 403, "Ollama's endpoints")
+
     @classmethod
     def upstreams_seen(cls):
         # Requests also went to upstreams that are gone.
