@@ -79,6 +79,13 @@ class WhileAnErrandWaits(KeysCase):
     sections = {"security": {"api_keys_file": "ops/api_keys.yaml", "basic_enabled": True},
                 "server": {"trusted_proxies": ["127.0.0.1"]}}
 
+    @classmethod
+    def set_up(cls):
+        """With an account in the store a name that is none costs a hash too."""
+        account = {"username": "somebody", "password": "a canary word 1"}
+        answer = cls.gateway.ask(request("POST", "/api/v1/users", (), account, TEAM))
+        assert answer.status == 201, answer
+
     def guess(self, number):
         word = base64.b64encode(f"alice:guess {number}".encode()).decode()
         return request("GET", MODELS, [("Authorization", f"Basic {word}"), ("X-Forwarded-For", f"198.51.100.{number + 1}")])
@@ -91,6 +98,7 @@ class WhileAnErrandWaits(KeysCase):
         guesses = [self.client() for _ in range(30)]
         for number, client in enumerate(guesses):
             client.send(self.guess(number))
+        self.assert_refused(guesses[0].read(), 401)  # the others wait for theirs by now
         with self.client() as client:
             client.send(request("POST", "/api/v1/users", (), {"username": "planted", "password": "a canary word 1"}, TEAM))
             self.gateway.write(text, at_once=True)
