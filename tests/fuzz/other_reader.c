@@ -108,10 +108,11 @@ static void space_tabs(char *bytes, size_t len)
             bytes[at] = ' ';
         if (bytes[at] != '\n')
             continue;
-        if (at - begin < 2) /* an empty line: the body follows */
+        bool empty = at - begin < 2;
+        if (empty && line > 0) /* the body follows */
             return;
         begin = at + 1;
-        line++;
+        line += !empty; /* there may be empty ones before the first: RFC 9112, 2.2 */
     }
 }
 
