@@ -1,6 +1,8 @@
 /* The life of a connection to an upstream: resolve, connect, shake hands, serve requests, idle,
  * close. What travels on it is upstream_request.c's. */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -101,9 +103,17 @@ static unsigned address_at(const struct upstream_connection *c)
     return (c->address_first + c->addresses_tried) % c->pool->address_count;
 }
 
+/* With errno: nobody listens there, there is no way to it, we have no descriptors. */
+static void log_unreached(const struct upstream_connection *c)
+{
+    log_warning("upstream %s: cannot connect: %s", c->pool->upstream->settings->name,
+                strerror(errno));
+}
+
 static void connected(struct upstream_connection *c)
 {
     if (socket_connected(c->stream.fd) != OK) {
+        log_unreached(c);
         leave_address(c);
         return;
     }
@@ -189,6 +199,8 @@ static void connect_next(struct upstream_connection *c)
         }
         if (!err)
             err = adopt(c, fd);
+        if (err)
+            log_unreached(c);
     }
     if (err) {
         pool->resolved_us = 0; /* perhaps it moved: ask again next time */

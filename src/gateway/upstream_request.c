@@ -1,6 +1,7 @@
 /* What travels on an upstream connection: the request's bytes out, the answer's head and body in.
  */
 #include "base/clock.h"
+#include "base/log.h"
 #include "gateway/upstream_wire.h"
 
 enum {
@@ -186,6 +187,14 @@ static enum err settle_framing(struct upstream_connection *c, const struct respo
     return OK;
 }
 
+/* Why an answer makes no sense is told here, that the request failed by whoever asked. */
+static enum err unreadable(const struct upstream_connection *c, enum http_fault fault, enum err err)
+{
+    log_warning("upstream %s: its answer cannot be read: %s", c->settings->name,
+                http_fault_name(fault));
+    return err;
+}
+
 /* Reads heads until the final one. ERR_AGAIN: more bytes are needed and all of `*bytes` was kept.
  */
 static enum err receive_head(struct upstream_connection *c, struct slice *bytes)
@@ -195,7 +204,10 @@ static enum err receive_head(struct upstream_connection *c, struct slice *bytes)
         struct response_head head;
         enum http_fault fault;
         size_t used;
-        TRY(response_head_parse(*bytes, &answer_limits, request->method, &head, &used, &fault));
+        enum err err =
+            response_head_parse(*bytes, &answer_limits, request->method, &head, &used, &fault);
+        if (err)
+            return err == ERR_AGAIN ? err : unreadable(c, fault, err);
         *bytes = slice_from(*bytes, used);
         if (head.status >= 200) {
             TRY(settle_framing(c, &head));
@@ -215,7 +227,10 @@ static enum err receive_body(struct upstream_connection *c, struct slice *bytes)
     if (c->receiving == RECEIVE_CHUNKED) {
         for (;;) {
             struct slice piece;
-            TRY(chunked_next(&c->chunked, bytes, &piece)); /* ERR_CLOSED at the end, ERR_AGAIN */
+            enum err err = chunked_next(&c->chunked, bytes, &piece);
+            if (err) /* ERR_CLOSED: it is complete */
+                return err == ERR_AGAIN || err == ERR_CLOSED ? err
+                                                             : unreadable(c, c->chunked.fault, err);
             request->listener->body(request, piece);
             if (c->request != request)
                 return ERR_AGAIN;

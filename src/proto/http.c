@@ -11,6 +11,7 @@ static const char *const method_names[METHOD_COUNT] = {
 static const char *const fault_names[HTTP_FAULT_COUNT] = {
     [HTTP_FINE]             = "fine",
     [HTTP_BAD_REQUEST_LINE] = "bad_request_line",
+    [HTTP_BAD_STATUS_LINE]  = "bad_status_line",
     [HTTP_BAD_METHOD]       = "bad_method",
     [HTTP_BAD_VERSION]      = "bad_version",
     [HTTP_BAD_TARGET]       = "bad_target",

@@ -24,6 +24,7 @@ const char *http_method_name(enum http_method method);
 enum http_fault {
     HTTP_FINE = 0,
     HTTP_BAD_REQUEST_LINE, /* 400 */
+    HTTP_BAD_STATUS_LINE,  /* of an upstream's answer */
     HTTP_BAD_METHOD,  /* 501: a well-formed token that is no method of ours; CONNECT, TRACE too */
     HTTP_BAD_VERSION, /* 505: well-formed, but neither 1.0 nor 1.1 */
     HTTP_BAD_TARGET,  /* 400 */

@@ -29,12 +29,12 @@ static enum err read_status(struct head_reader *r, const char *stop, const char 
             return head_line_cut(r, *at, HTTP_LINE_TOO_LONG);
         char byte = **at;
         if (form[i] == '0' ? byte < '0' || byte > '9' : byte != form[i])
-            return head_bad_byte(r, byte, HTTP_BAD_REQUEST_LINE);
+            return head_bad_byte(r, byte, HTTP_BAD_STATUS_LINE);
     }
     if (from[5] != '1' || from[7] > '1')
         return head_fail(r, HTTP_BAD_VERSION);
     if (from[9] < '1' || from[9] > '5')
-        return head_fail(r, HTTP_BAD_REQUEST_LINE);
+        return head_fail(r, HTTP_BAD_STATUS_LINE);
     head->minor_version = (unsigned)(from[7] - '0');
     for (size_t i = 9; i < 12; i++)
         head->status = head->status * 10 + (unsigned)(from[i] - '0');
@@ -55,7 +55,7 @@ static enum err read_status_line(struct head_reader *r, struct response_head *he
         return ERR_AGAIN;
     if (*at != '\r')
         return at == stop ? head_fail(r, HTTP_LINE_TOO_LONG)
-                          : head_bad_byte(r, *at, HTTP_BAD_REQUEST_LINE);
+                          : head_bad_byte(r, *at, HTTP_BAD_STATUS_LINE);
     return head_line_end(r, at);
 }
 

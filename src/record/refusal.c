@@ -266,6 +266,7 @@ static const struct refusal_row rows[REFUSAL_COUNT] = {
 static const enum refusal of_fault[HTTP_FAULT_COUNT] = {
     [HTTP_FINE] = REFUSE_INTERNAL, /* nothing to refuse: whoever asks has made a mistake */
     [HTTP_BAD_REQUEST_LINE] = REFUSE_BAD_REQUEST,
+    [HTTP_BAD_STATUS_LINE] = REFUSE_UPSTREAM_BROKEN,
     [HTTP_BAD_METHOD] = REFUSE_BAD_METHOD,
     [HTTP_BAD_VERSION] = REFUSE_BAD_VERSION,
     [HTTP_BAD_TARGET] = REFUSE_BAD_REQUEST,

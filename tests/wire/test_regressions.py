@@ -152,6 +152,28 @@ class Regressions(WireCase):
             self.assertEqual(gateway.ask(ask).status, 502)
             answers.wait_until(lambda: words in self.application_log(gateway), words)
 
+    def test_why_a_model_server_failed_is_a_line_in_the_log(self):
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            gone = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        other = Upstream()
+        self.addCleanup(other.stop)
+        head = answers.answer_head(200) + b"Transfer-Encoding: chunked\r\n\r\n"
+        reasons = {
+            "gone": "upstream gone: cannot connect: Connection refused",
+            other.on("no head", answers.raw(b"SSH-2.0-nobody\r\n\r\n")): "its answer cannot be read: bad_status_line",
+            other.on("no chunk", answers.raw(head + b"zz\r\n")): "its answer cannot be read: bad_chunk",
+            other.on("packed", answers.whole(b"{}", extra=["Content-Encoding: gzip"])): "200 with a Content-Encoding",
+        }
+        gateway = Gateway([{"name": "gone", "kind": "openai", "url": gone, "models": ["gone"]},
+                           {"name": "other", "kind": "openai", "url": other.url, "models": list(reasons)[1:]}]).start()
+        self.addCleanup(gateway.discard)
+        key = gateway.key()["key"]
+        for model, words in reasons.items():
+            with gateway.client() as client:
+                client.send(chat_request(key, model))
+                client.read()
+            answers.wait_until(lambda: words in self.application_log(gateway), words)
+
     @staticmethod
     def application_log(gateway):
         log = gateway.folder / "app.log"
