@@ -84,6 +84,7 @@ static void every_http_fault_has_its_status(void **state)
     (void)state;
     static const unsigned statuses[HTTP_FAULT_COUNT] = {
         [HTTP_FINE] = 500,
+        [HTTP_BAD_STATUS_LINE] = 502, /* an upstream's, not the client's */
         [HTTP_BAD_METHOD] = 501,
         [HTTP_BAD_VERSION] = 505,
         [HTTP_TARGET_TOO_LONG] = 414,
