@@ -83,15 +83,9 @@ static void every_http_fault_has_its_status(void **state)
 {
     (void)state;
     static const unsigned statuses[HTTP_FAULT_COUNT] = {
-        [HTTP_FINE] = 500,
-        [HTTP_BAD_STATUS_LINE] = 502, /* an upstream's, not the client's */
-        [HTTP_BAD_METHOD] = 501,
-        [HTTP_BAD_VERSION] = 505,
-        [HTTP_TARGET_TOO_LONG] = 414,
-        [HTTP_LINE_TOO_LONG] = 431,
-        [HTTP_HEAD_TOO_LONG] = 431,
-        [HTTP_TOO_MANY_FIELDS] = 431,
-        [HTTP_UNKNOWN_CODING] = 501,
+        [HTTP_FINE] = 500,          [HTTP_BAD_STATUS_LINE] = 502, [HTTP_BAD_METHOD] = 501,
+        [HTTP_BAD_VERSION] = 505,   [HTTP_TARGET_TOO_LONG] = 414, [HTTP_LINE_TOO_LONG] = 431,
+        [HTTP_HEAD_TOO_LONG] = 431, [HTTP_TOO_MANY_FIELDS] = 431, [HTTP_UNKNOWN_CODING] = 501,
         [HTTP_BAD_EXPECT] = 417,
     };
     for (unsigned f = 0; f < HTTP_FAULT_COUNT; f++) {
