@@ -99,11 +99,7 @@ class Guarded(Gateway):
             response = client.ask(request("GET", "/metrics/prometheus", key=self.monitor))
             assert response.status == 200, response
             text = response.body.decode()
-        return {name: int(value) for name, value in re.findall(r"^(sallyport_\w+) (\d+)$", text, re.M)}
-
-    def log_text(self):
-        path = self.folder / "app.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return {name: int(value) for name, value in re.findall(r"^(sallyport_\w+(?:\{.*\})?) (\d+)$", text, re.M)}
 
     def integrity(self):
         # Closed at once: the next start has to read the log as after a crash, not go by our index of it.

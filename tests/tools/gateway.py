@@ -216,6 +216,15 @@ class Gateway:
         path = self.folder / "access.log"
         return oracles.json_lines(path) if path.exists() else []
 
+    def log_text(self):
+        """What the application's log holds so far."""
+        path = self.folder / "app.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def heard(self):
+        """All it has said so far, in whichever place."""
+        return "\n".join([*self.said, self.log_text()])
+
     def audit_log(self):
         """The records written so far."""
         path = self.folder / "audit.log"

@@ -371,6 +371,13 @@ def chat_answer(connection, request):
 MODELS = ["m", "other", "third"]
 
 
+def nobody():
+    """A socket that keeps a port from all others, and does not listen there; and its URL."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock, f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+
 def wait_until(predicate, what, timeout_s=DEADLINE_S):
     """Waits for something that has no event to wait on."""
     end = time.monotonic() + timeout_s

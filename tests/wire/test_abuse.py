@@ -231,7 +231,7 @@ class Untrusted(WireCase):
         for _ in range(3 * THRESHOLD):
             self.assertEqual(self.ask([("X-Forwarded-For", "203.0.113.1")]), 401)
         self.assertEqual(self.ask(key=self.made), 200)
-        said = lambda: (self.gateway.folder / "app.log").read_text().count("is not in server.trusted_proxies")
+        said = lambda: self.gateway.heard().count("is not in server.trusted_proxies")
         wait_until(said, "a warning")
         self.assertEqual(said(), 1)
 

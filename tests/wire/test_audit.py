@@ -85,7 +85,7 @@ class Audit(AuditCase):
         os.rename(path, gateway.folder / "audit.log.1")
         path.symlink_to("/dev/full")
         gateway.signal(signal.SIGUSR1)
-        wait_until(lambda: "stays in use" in (gateway.folder / "app.log").read_text(), "a complaint")
+        wait_until(lambda: "stays in use" in gateway.heard(), "a complaint")
         path.unlink()
         gateway.command("key", "create", "--name", "fine")
         self.assertIn("fine", (gateway.folder / "audit.log.1").read_text())
@@ -135,7 +135,7 @@ class Audit(AuditCase):
         gateway.signal(signal.SIGUSR1)
         gateway.write_config()
         gateway.signal(signal.SIGHUP)
-        wait_until(lambda: "was reloaded" in (gateway.folder / "app.log").read_text(), "the reload")
+        wait_until(lambda: "was reloaded" in gateway.heard(), "the reload")
         self.assertEqual(gateway.finish(), 0)
         left = [path.name for path in gateway.folder.rglob("audit*")]
         self.assertEqual(left, [])

@@ -135,7 +135,7 @@ class Tampered(SigningCase):
         kept.rename(path)
         self.assert_refused(response, 503, None)
         self.assertNotIn(str(self.gateway.folder), response.body.decode())
-        wait_until(lambda: "audit.key is missing" in (self.gateway.folder / "app.log").read_text(), "a reason")
+        wait_until(lambda: "audit.key is missing" in self.gateway.heard(), "a reason")
 
 
 class TurnedOff(SigningCase):

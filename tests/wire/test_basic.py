@@ -403,10 +403,6 @@ class FileGateway(Gateway):
         if self.process:
             wait_until(lambda: self.heard().count(".htpasswd was read anew: ") > heard, "the file's new content")
 
-    def heard(self):
-        log = self.folder / "app.log"
-        return "\n".join(self.said) + (log.read_text() if log.exists() else "")
-
 
 class FileCase(BasicCase):
     """The file alone turns Basic on (003)."""
@@ -546,9 +542,8 @@ class TheEnd(BasicCase):
             self.assertEqual(client.ask(request("GET", MODELS, key=self.key)).status, 200)
         for number, client in enumerate(clients):
             client.send(request("GET", MODELS, [basic(f"last{number}", "wrong")]))
-        log = self.gateway.folder / "app.log"
         self.gateway.signal(signal.SIGTERM)
-        wait_until(lambda: b"shutting down" in log.read_bytes(), "the end")
+        wait_until(lambda: "shutting down" in self.gateway.heard(), "the end")
         self.gateway.signal(signal.SIGTERM)  # now
         for client in clients:
             with client:

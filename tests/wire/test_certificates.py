@@ -73,8 +73,7 @@ class Change(WireCase):
         shutil.rmtree(cls.pairs, ignore_errors=True)
 
     def wait_for(self, text):
-        log = self.gateway.folder / "app.log"
-        wait_until(lambda: log.exists() and text in log.read_text(errors="replace"), text)
+        wait_until(lambda: text in self.gateway.heard(), text)
 
     def test_a_pair_is_taken_when_both_halves_fit(self):
         os.replace(self.pairs / "next.pem", self.pairs / "live.pem")

@@ -57,7 +57,7 @@ class DenyCase:
             wait_until(lambda: self.status(address) == 200, f"the end of the ban of {address}")
 
     def said(self, pattern):
-        return re.findall(pattern, (self.gateway.folder / "app.log").read_text())
+        return re.findall(pattern, self.gateway.heard())
 
     def denylist(self, *arguments, check=True):
         return self.gateway.command("denylist", *arguments, check=check)

@@ -49,10 +49,6 @@ class KeysGateway(Gateway):
     def content():
         return "keys:\n" + team() + entry("partner-acme", PARTNER)
 
-    def heard(self):
-        log = self.folder / "app.log"
-        return "\n".join(self.said) + (log.read_text() if log.exists() else "")
-
     def write(self, text, mark="api_keys.yaml was read anew: ", at_once=False):
         """In place, as people edit; returns when it was taken up. `at_once` does not wait for the gateway to look."""
         before = self.heard().count(mark)

@@ -215,9 +215,8 @@ class FewDescriptors(WireCase):
                 held.append(socket.create_connection(("127.0.0.1", self.gateway.port), 30))
             for _ in range(10):
                 self.assertEqual(self.get("/livez").status, 200)
-            log = self.gateway.folder / "app.log"
-            wait_until(lambda: "no descriptor is left" in log.read_text(), "a complaint")
-            self.assertEqual(log.read_text().count("no descriptor is left"), 1)
+            wait_until(lambda: "no descriptor is left" in self.gateway.heard(), "a complaint")
+            self.assertEqual(self.gateway.heard().count("no descriptor is left"), 1)
             start = cpu_s(self.gateway)
             threading.Event().wait(WINDOW_S)
             self.assertLess(cpu_s(self.gateway) - start, BUSY_SHARE * WINDOW_S, "it spins")

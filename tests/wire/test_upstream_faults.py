@@ -470,9 +470,9 @@ class Absent(WireCase):
 
     @classmethod
     def upstream_list(cls):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        return [{"name": "gone", "kind": "ollama", "url": f"http://127.0.0.1:{port}", "api_key": UPSTREAM_KEY}]
+        nobody, url = answers.nobody()
+        cls.addClassCleanup(nobody.close)
+        return [{"name": "gone", "kind": "ollama", "url": url, "api_key": UPSTREAM_KEY}]
 
     def test_an_upstream_that_is_not_there_is_502(self):
         for stream in (False, True):
