@@ -355,6 +355,7 @@ void connection_start(struct worker *worker, int fd, const struct address *peer,
             pool_give(&worker->connections, c);
         stream_close(&stream);
         uncount(worker);
+        record_event(worker->ring, EVENT_NO_MEMORY);
         return;
     }
     *c = (struct connection){.worker = worker,

@@ -29,8 +29,10 @@ static struct exchange *create(struct worker *worker, const struct front *front,
                                const struct exchange_origin *origin)
 {
     struct exchange *x = pool_take(&worker->exchanges);
-    if (!x)
+    if (!x) {
+        record_event(worker->ring, EVENT_NO_MEMORY);
         return NULL;
+    }
     memset(x, 0, offsetof(struct exchange, limits.charges));
     x->worker = worker;
     x->use = worker_use_snapshot(worker);
@@ -122,6 +124,7 @@ struct exchange *exchange_create(struct worker *worker, const struct front *fron
         offsetof(struct request_head, fields) + head->field_count * sizeof head->fields[0];
     struct request_head *copy = bytes.ptr ? arena_alloc(&x->arena, size) : NULL;
     if (!copy) {
+        record_event(worker->ring, EVENT_NO_MEMORY);
         exchange_end(x);
         return NULL;
     }

@@ -192,6 +192,7 @@ void http2_begin(struct connection *c, struct slice bytes)
                                   &http2_stream_events, h, worker->loop.now_us);
     if (!h || !h->session) {
         free(h);
+        record_event(worker->ring, EVENT_NO_MEMORY);
         connection_close(c);
         return;
     }

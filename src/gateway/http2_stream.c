@@ -345,10 +345,10 @@ static struct http2_stream *make(struct http2_connection *h, uint32_t id)
 {
     struct worker *worker = h->connection->worker;
     struct http2_stream *stream = pool_take(&worker->http2_streams);
-    if (!stream)
-        return NULL;
-    if (loop_reserve_timers(&worker->loop, 1) != OK) {
-        pool_give(&worker->http2_streams, stream);
+    if (!stream || loop_reserve_timers(&worker->loop, 1) != OK) {
+        if (stream)
+            pool_give(&worker->http2_streams, stream);
+        record_event(worker->ring, EVENT_NO_MEMORY);
         return NULL;
     }
     *stream = (struct http2_stream){.carrier = h, .worker = worker, .id = id};

@@ -178,6 +178,7 @@ static void print_refusals(const struct view *view)
 static void print_events(const struct view *view)
 {
     static const char *const names[EVENT_HTTP2_FAULT] = {
+        [EVENT_NO_MEMORY] = "no_memory",
         [EVENT_HANDSHAKE_FAILED] = "tls_handshake_failed",
         [EVENT_CONNECTION_SHED] = "shed",
         [EVENT_HTTP2_MALFORMED] = "http2_malformed",

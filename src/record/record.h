@@ -63,6 +63,7 @@ void record_exchange(struct record_ring *ring, const struct exchange_record *rec
 
 /* What happens to connections rather than to exchanges; counted. */
 enum connection_event {
+    EVENT_NO_MEMORY, /* for a connection, or to begin a request */
     EVENT_HANDSHAKE_FAILED,
     EVENT_CONNECTION_SHED, /* served nobody, and made room for another */
     EVENT_HTTP2_MALFORMED, /* a stream that was reset before it was an exchange */

@@ -47,6 +47,21 @@ class Calls(CallCase):
     def request(self, *row):
         self.answered_or_refused(*row)
 
+    def test_what_finds_no_memory_to_begin_is_counted(self):
+        """It gets no answer, and no line in the access log."""
+        def counted():
+            return self.gateway.gauges()['sallyport_connection_events_total{event="no_memory"}']
+        closed, before = 0, counted()
+
+        def act(begin, end):
+            nonlocal closed
+            begin()
+            closed += self.once("a chat") == CLOSED
+            end()
+        self.each("memory", 0, act)
+        self.assertGreater(closed, 0)
+        self.assertEqual(counted() - before, closed)
+
     @rows({name: name for name in ["memory", "crypto", *SOCKETS]})
     def wrong_key_opens_nothing(self, name):
         keys = self.bad_keys()[:-1] if name == "crypto" else self.bad_keys()  # for none there is nothing to do
