@@ -393,11 +393,11 @@ void connections_drain(struct worker *worker)
     }
 }
 
-/* --- bans ---------------------------------------------------------------------------------------
+/* --- exchanges that are cut ---------------------------------------------------------------------
  */
 
 /* One that was refused already is on its way out by itself, with an answer that says why. */
-static bool is_to_be_cut(struct exchange *x)
+static bool is_banned_meanwhile(struct exchange *x)
 {
     if (x->cut || x->refusal || !exchange_is_banned(x))
         return false;
@@ -405,11 +405,11 @@ static bool is_to_be_cut(struct exchange *x)
     return true;
 }
 
-static void cut_exchanges(struct connection *c)
+static void cut_exchanges(struct connection *c, bool (*is_cut)(struct exchange *x))
 {
     if (c->protocol == &protocol_http2)
-        http2_streams_cut(c->http2, is_to_be_cut);
-    else if (c->protocol == &protocol_http1 && c->http1.exchange && is_to_be_cut(c->http1.exchange))
+        http2_streams_cut(c->http2, is_cut);
+    else if (c->protocol == &protocol_http1 && c->http1.exchange && is_cut(c->http1.exchange))
         connection_close(c); /* it carries nobody else's */
 }
 
@@ -420,8 +420,27 @@ void connections_cut(struct worker *worker)
         struct connection *c = LIST_OF(link, struct connection, link);
         if (c->protocol == &lingering) /* it was answered, and goes in a moment */
             continue;
-        cut_exchanges(c);
+        cut_exchanges(c, is_banned_meanwhile);
         if (!c->closed && peer_is_banned(worker, &c->peer))
+            connection_close(c);
+    }
+}
+
+/* It had server.drain_timeout to end by itself. */
+static bool is_left_over(struct exchange *x)
+{
+    if (!x->refusal)
+        refuse(x, REFUSE_SHUTTING_DOWN); /* only written down */
+    return true;
+}
+
+void connections_end(struct worker *worker)
+{
+    LIST_EACH(link, &worker->all_connections)
+    {
+        struct connection *c = LIST_OF(link, struct connection, link);
+        cut_exchanges(c, is_left_over);
+        if (!c->closed)
             connection_close(c);
     }
 }

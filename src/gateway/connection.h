@@ -72,6 +72,8 @@ void connections_drain(struct worker *worker);
 /* Those who are banned are shown out: their connections, and behind a trusted proxy, which speaks
  * for many, their exchanges alone. */
 void connections_cut(struct worker *worker);
+/* All of them close now, whatever they still carry. */
+void connections_end(struct worker *worker);
 /* Closes the connection that has served nobody for the longest time. False: there is none but such
  * as came in this turn. */
 bool connections_shed(struct worker *worker);

@@ -286,6 +286,7 @@ static void end_exchange(struct http2_stream *stream, bool complete)
     struct worker *worker = stream->worker;
     struct exchange *x = stream->exchange;
     stream->exchange = NULL;
+    stream->wants_body = false;
     stop_serving(stream);
     list_remove(&stream->drained);
     timer_disarm(&worker->loop, &stream->timer);
@@ -325,7 +326,8 @@ static void on_closed(void *context, void *user, bool complete)
                                           : worker_settings(worker)->server.idle_timeout_us);
 }
 
-/* A reset only leaves with the output: the list does not change before that. */
+/* A reset only leaves with the output, for which the client can let us wait: what runs for it ends
+ * now, and its stream with the reset, so that the list does not change here. */
 void http2_streams_cut(struct http2_connection *h, bool (*is_cut)(struct exchange *x))
 {
     bool any = false;
@@ -335,6 +337,7 @@ void http2_streams_cut(struct http2_connection *h, bool (*is_cut)(struct exchang
         if (!stream->exchange || !is_cut(stream->exchange))
             continue;
         http2_reset(h->session, stream->id, HTTP2_RESET_CANCEL);
+        end_exchange(stream, false);
         any = true;
     }
     if (any)

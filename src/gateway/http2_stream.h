@@ -47,7 +47,7 @@ void http2_write(struct connection *c);
 /* Bodies that came before they were wanted go to their exchanges. */
 void http2_streams_feed_held(struct http2_connection *h);
 void http2_stream_drained(struct http2_stream *stream);
-/* Resets the streams whose exchange `is_cut`. May close the connection. */
+/* Ends the exchanges that `is_cut`, and resets their streams. May close the connection. */
 void http2_streams_cut(struct http2_connection *h, bool (*is_cut)(struct exchange *x));
 
 #endif

@@ -188,10 +188,9 @@ static enum err settle_framing(struct upstream_connection *c, const struct respo
 }
 
 /* Why an answer makes no sense is told here, that the request failed by whoever asked. */
-static enum err unreadable(const struct upstream_connection *c, enum http_fault fault, enum err err)
+static enum err unreadable(const struct upstream_connection *c, const char *why, enum err err)
 {
-    log_warning("upstream %s: its answer cannot be read: %s", c->settings->name,
-                http_fault_name(fault));
+    log_warning("upstream %s: its answer cannot be read: %s", c->settings->name, why);
     return err;
 }
 
@@ -207,7 +206,7 @@ static enum err receive_head(struct upstream_connection *c, struct slice *bytes)
         enum err err =
             response_head_parse(*bytes, &answer_limits, request->method, &head, &used, &fault);
         if (err)
-            return err == ERR_AGAIN ? err : unreadable(c, fault, err);
+            return err == ERR_AGAIN ? err : unreadable(c, http_fault_name(fault), err);
         *bytes = slice_from(*bytes, used);
         if (head.status >= 200) {
             TRY(settle_framing(c, &head));
@@ -215,8 +214,10 @@ static enum err receive_head(struct upstream_connection *c, struct slice *bytes)
             return OK;
         }
         /* 100, 102, 103 are consumed; 101 answers a question that was never asked. */
-        if (head.status == 101 || ++c->interim_count > INTERIM_HEADS_MAX)
-            return ERR_SYNTAX;
+        if (head.status == 101)
+            return unreadable(c, "it switches protocols", ERR_SYNTAX);
+        if (++c->interim_count > INTERIM_HEADS_MAX)
+            return unreadable(c, "too many interim heads", ERR_SYNTAX);
     }
 }
 
@@ -228,9 +229,10 @@ static enum err receive_body(struct upstream_connection *c, struct slice *bytes)
         for (;;) {
             struct slice piece;
             enum err err = chunked_next(&c->chunked, bytes, &piece);
-            if (err) /* ERR_CLOSED: it is complete */
-                return err == ERR_AGAIN || err == ERR_CLOSED ? err
-                                                             : unreadable(c, c->chunked.fault, err);
+            if (err == ERR_AGAIN || err == ERR_CLOSED) /* ERR_CLOSED: it is complete */
+                return err;
+            if (err)
+                return unreadable(c, http_fault_name(c->chunked.fault), err);
             request->listener->body(request, piece);
             if (c->request != request)
                 return ERR_AGAIN;

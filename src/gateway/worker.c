@@ -206,8 +206,7 @@ void worker_destroy(struct worker *worker)
     if (!worker)
         return;
     loop_deliver(&worker->loop); /* connections and look-ups on their way here */
-    LIST_EACH(link, &worker->all_connections)
-    connection_close(LIST_OF(link, struct connection, link));
+    connections_end(worker);
     bury(&worker->bury);
     upstream_pools_finish(worker);
     demo_peers_finish(worker);

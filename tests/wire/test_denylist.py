@@ -228,6 +228,32 @@ class Doors(DenyCase, Http2Case):
         self.denylist("remove", first)
         self.until_free(first)
 
+    def test_who_does_not_read_holds_no_model_server_beyond_the_ban(self):
+        banned = "198.51.100.3"
+        self.addCleanup(self.denylist, "remove", banned, check=False)
+        sent, gone = [0], threading.Event()
+
+        def endless(connection, _request):
+            piece = answers.chunk(answers.delta("y" * 4000))
+            connection.send(answers.answer_head(200, "text/event-stream") + b"Transfer-Encoding: chunked\r\n\r\n")
+            while connection.send(piece):
+                sent[0] += 1
+            gone.set()
+            return False
+        client = self.h2(receive_buffer_bytes=4096, reads=False, witness=False)
+        client.start("POST", "/v1/chat/completions", [("X-Forwarded-For", banned)], key=self.key,
+                     body={"model": self.upstream.on("endless", endless), "stream": True, "messages": []})
+        wait_until(lambda: sent[0], "the answer to begin")
+        seen = -1
+        while seen != sent[0]:  # until everything between the model and the client is full
+            seen = sent[0]
+            time.sleep(0.3)
+        self.denylist("add", banned)
+        self.assertTrue(gone.wait(5), "the model server goes on")
+        wait_until(lambda: any(line["decision"] == "banned" and line["remote_addr"] == banned
+                               for line in self.gateway.access_log()), "its line")
+        client.reset()
+
     def test_a_banned_key_is_refused_and_its_streams_end(self):
         key = self.gateway.key("busy")
         model, _, _ = self.slow_model("slow-key")

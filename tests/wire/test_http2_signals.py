@@ -133,14 +133,15 @@ class Drain(unittest.TestCase):
         self.gateway.sections["server"]["drain_timeout"] = "2s"
         self.gateway.write_config()
         self.gateway.signal(signal.SIGHUP)
-        wait_until(lambda: any("reload" in line for line in self.gateway.said) or (self.gateway.folder / "app.log")
-                   .exists() and "reload" in (self.gateway.folder / "app.log").read_text(), "the reload")
+        wait_until(lambda: "was reloaded" in self.gateway.heard(), "the reload")
         client = self.h2(window=0, reads=False)
         stream = self.start(client, self.upstream.on("held", answers.chunked([answers.delta("one")])), stream=True)
         self.assertTrue(client.wait(lambda: stream.status))
         self.gateway.answers.clear()
         self.term()
         self.gateway.process.wait(30)
+        line = self.gateway.logged(stream)
+        self.assertEqual((line["decision"], line.get("incomplete")), ("shutting_down", True))
 
 
 class Reload(Http2Case):

@@ -150,17 +150,19 @@ class Regressions(WireCase):
         ask = request("GET", "/v1/models", key=gateway.key()["key"])
         for words, current in lists.items():
             self.assertEqual(gateway.ask(ask).status, 502)
-            answers.wait_until(lambda: words in self.application_log(gateway), words)
+            answers.wait_until(lambda: words in gateway.heard(), words)
 
     def test_why_a_model_server_failed_is_a_line_in_the_log(self):
-        with socket.create_server(("127.0.0.1", 0)) as nobody:
-            gone = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        nobody, gone = answers.nobody()
+        self.addCleanup(nobody.close)
         other = Upstream()
         self.addCleanup(other.stop)
         head = answers.answer_head(200) + b"Transfer-Encoding: chunked\r\n\r\n"
         reasons = {
             "gone": "upstream gone: cannot connect: Connection refused",
             other.on("no head", answers.raw(b"SSH-2.0-nobody\r\n\r\n")): "its answer cannot be read: bad_status_line",
+            other.on("switch", answers.raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")): "it switches protocols",
+            other.on("interim", answers.raw(b"HTTP/1.1 102 Processing\r\n\r\n" * 1000)): "too many interim heads",
             other.on("no chunk", answers.raw(head + b"zz\r\n")): "its answer cannot be read: bad_chunk",
             other.on("packed", answers.whole(b"{}", extra=["Content-Encoding: gzip"])): "200 with a Content-Encoding",
         }
@@ -172,12 +174,7 @@ class Regressions(WireCase):
             with gateway.client() as client:
                 client.send(chat_request(key, model))
                 client.read()
-            answers.wait_until(lambda: words in self.application_log(gateway), words)
-
-    @staticmethod
-    def application_log(gateway):
-        log = gateway.folder / "app.log"
-        return "\n".join(gateway.said) + (log.read_text(errors="replace") if log.exists() else "")
+            answers.wait_until(lambda: words in gateway.heard(), words)
 
     def test_term_closes_a_connection_whose_last_answer_had_begun_before(self):
         gate = threading.Event()

@@ -51,18 +51,10 @@ class Reload(WireCase):
         self.assertEqual(failed, [])
 
     def test_a_bad_file_changes_nothing_and_says_why(self):
-        said = len(self.gateway.said)
-        log = self.gateway.folder / "app.log"
-        before = log.stat().st_size if log.exists() else 0
+        before = self.gateway.heard().count("lisen")
         self.gateway.config.write_text("[server]\nlisten = 7\nlisen = []\n")
         self.gateway.signal(signal.SIGHUP)
-
-        def heard():
-            text = "\n".join(self.gateway.said[said:])
-            if log.exists():
-                text += log.read_text(errors="replace")[before:]
-            return "lisen" in text
-        wait_until(heard, "a complaint about the file")
+        wait_until(lambda: self.gateway.heard().count("lisen") > before, "a complaint about the file")
         self.assertEqual(self.chat().status, 200)
         self.assertEqual(self.get("/v1/files", key=self.key).status, 403)
 
@@ -175,6 +167,8 @@ class DrainDeadline(WireCase):
             self.assertFalse(response.complete)
         self.gateway.answers.remove(response)
         self.assertEqual(self.gateway.finish(), 0)
+        line = self.gateway.logged(response)
+        self.assertEqual((line["decision"], line.get("incomplete")), ("shutting_down", True))
 
 
 class Restart(WireCase):
