@@ -339,11 +339,14 @@ static void await_request(struct connection *c)
     connection_set_waiting(c, true);
 }
 
-static enum err open_stream(struct connection *c, bool tls)
+static bool open_stream(struct connection *c, bool tls)
 {
-    if (tls)
-        TRY(tls_server_accept(c->worker->tls, c->stream.fd, &c->stream.tls));
-    return loop_watch(&c->worker->loop, &c->watch);
+    struct worker *worker = c->worker;
+    if ((!tls || tls_server_accept(worker->tls, c->stream.fd, &c->stream.tls) == OK) &&
+        loop_watch(&worker->loop, &c->watch) == OK)
+        return true;
+    record_event(worker->ring, EVENT_NO_MEMORY); /* OpenSSL's, or the kernel's */
+    return false;
 }
 
 void connection_start(struct worker *worker, int fd, const struct address *peer, bool tls)
@@ -375,7 +378,7 @@ void connection_start(struct worker *worker, int fd, const struct address *peer,
         http1_begin(c);
     /* Who is not wanted is told why over plain HTTP; no TLS work is done for it. */
     enum refusal refusal = reason_against(c);
-    if ((refusal && tls) || open_stream(c, tls) != OK)
+    if ((refusal && tls) || !open_stream(c, tls))
         connection_close(c);
     else if (refusal)
         http1_refuse(c, refusal);
@@ -426,7 +429,7 @@ void connections_cut(struct worker *worker)
     }
 }
 
-/* It had server.drain_timeout to end by itself. */
+/* The time to end by itself is over (server.drain_timeout, or a second signal). */
 static bool is_left_over(struct exchange *x)
 {
     if (!x->refusal)

@@ -84,8 +84,10 @@ static bool keep_pending(struct connection *c)
         return true;
     buffer_append(&h->in, h->pending);
     h->pending = slice_make(NULL, 0);
-    if (h->in.failed)
+    if (h->in.failed) {
+        record_event(c->worker->ring, EVENT_NO_MEMORY);
         connection_close(c);
+    }
     return !c->closed;
 }
 

@@ -115,6 +115,7 @@ static void hand_out(struct listener *listener, int fd, const struct address *pe
         atomic_fetch_sub_explicit(&worker->connection_count, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&worker->shared->connections, 1, memory_order_relaxed);
         close(fd);
+        record_event(listener->workers[0]->ring, EVENT_NO_MEMORY);
         return;
     }
     *handover = (struct handover){.message.deliver = deliver,

@@ -333,7 +333,7 @@ static void note_answer_end(struct http2 *h, struct codec_stream *stream)
 {
     stream->answer_complete = true;
     http2_budget_give(&h->budget, HTTP2_STRAY_FRAMES, 1);
-    if (stream->request_ended)
+    if (stream->request_ended || stream->reset)
         return;
     /* RFC 9113, 8.1 lets us stop the rest of the request at once. A client that is still sending it
      * may take that for a failure and throw the answer away, as curl 7.88 does: let it finish. */

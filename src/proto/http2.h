@@ -129,7 +129,7 @@ void http2_send_head(struct http2 *h, uint32_t id, const struct http2_answer *an
 void http2_send_continue(struct http2 *h, uint32_t id);
 /* read_body has something again. Costs nothing when it was not asked for. */
 void http2_resume(struct http2 *h, uint32_t id);
-/* Breaks the stream off; on_closed follows with the output. */
+/* Breaks the stream off. Of its events only on_closed still comes, with the output. */
 void http2_reset(struct http2 *h, uint32_t id, enum http2_reset code);
 /* `n` bytes of the body were used or kept within a budget: the client may send as many more. */
 void http2_consume(struct http2 *h, uint32_t id, size_t n);

@@ -16,7 +16,8 @@ struct second_text {
     char plain[19];   /* "2025-11-03 10:30:00" */
 };
 
-/* The status that is logged: 499 when the client was gone before an answer. */
+/* The status that is logged: 499 when no answer was begun, nearly always since the client was gone.
+ */
 unsigned line_status(const struct exchange_record *record);
 
 /* Each appends one line with its newline. Their time is that of the exchange's end, as nginx has

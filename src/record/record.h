@@ -30,7 +30,7 @@ struct exchange_record {
     struct slice user;   /* key's name, "anonymous", or empty */
     struct slice model, upstream;
     const char *handler; /* the route's name: a bounded label ("chat_completions", "unmatched") */
-    unsigned status;     /* 0: the client was gone before an answer; logged as 499 */
+    unsigned status;     /* 0: no answer was begun; logged as 499 */
     uint64_t body_bytes_sent;
     uint64_t tokens_in, tokens_out; /* UINT64_MAX: unknown */
     bool streamed;

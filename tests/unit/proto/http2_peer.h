@@ -23,7 +23,7 @@ struct owner {
     struct http2 *h;
     struct buffer log; /* one line for each event */
     struct served served[STREAMS_KEPT];
-    unsigned requests, refused, malformed, closed, broken;
+    unsigned requests, refused, malformed, answered, closed, broken;
     bool answer_at_once; /* 200 without a body, from within on_request */
     bool refuse;         /* on_request returns NULL */
     bool keep_bodies;    /* http2_consume is not called */
@@ -120,6 +120,7 @@ static inline void owner_answered(void *context, void *user)
 {
     struct owner *owner = context;
     const struct served *served = user;
+    owner->answered++;
     if (!owner->lets_by)
         http2_reset(owner->h, served->id, HTTP2_RESET_NO_ERROR);
 }

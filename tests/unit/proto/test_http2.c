@@ -375,6 +375,36 @@ static void the_owner_can_break_off(void **state)
     client_finish(&client);
 }
 
+/* Also when a head of several frames, with the answer's end, had begun to leave: it goes out whole
+ * before the reset. */
+static void after_a_reset_only_the_end_is_told(void **state)
+{
+    (void)state;
+    static char long_value[20 * 1000], text[24 * 1000];
+    memset(long_value, 'v', sizeof long_value);
+    struct http2_answer fields;
+    http2_answer_begin(&fields, 200, text, sizeof text);
+    http2_answer_field(&fields, SLICE("x-long"), slice_make(long_value, sizeof long_value));
+    for (int reset = 0; reset < 2; reset++) {
+        struct client client;
+        client_begin(&client);
+        client.owner.keep_bodies = true;
+        client_request(&client, "POST", 3 * 1000 * 1000, false);
+        talk(&client);
+        http2_send_head(client.owner.h, 1, &fields, true);
+        uint8_t room[10];
+        assert_int_equal(http2_output(client.owner.h, (char *)room, sizeof room), sizeof room);
+        assert_int_equal(nghttp2_session_mem_recv(client.session, room, sizeof room), sizeof room);
+        if (reset)
+            http2_reset(client.owner.h, 1, HTTP2_RESET_CANCEL);
+        talk(&client);
+        assert_non_null(strstr(buffer_text_of(&client.log), "1 :status: 200\n"));
+        assert_int_equal(client.owner.answered, !reset);
+        assert_int_equal(client.owner.closed, 1);
+        client_finish(&client);
+    }
+}
+
 static void an_answer_that_does_not_fit_breaks_off(void **state)
 {
     (void)state;
@@ -675,6 +705,7 @@ int main(void)
         cmocka_unit_test(what_follows_an_answer_is_let_by_up_to_a_bound),
         cmocka_unit_test(an_answer_before_the_bodys_end_stops_the_body),
         cmocka_unit_test(the_owner_can_break_off),
+        cmocka_unit_test(after_a_reset_only_the_end_is_told),
         cmocka_unit_test(an_answer_that_does_not_fit_breaks_off),
         cmocka_unit_test(a_shutdown_takes_two_steps),
         cmocka_unit_test(a_clients_farewell_lets_its_streams_end),
