@@ -4,6 +4,8 @@
  * whoever comes. */
 #include "gateway/connection.h"
 
+#include <sys/socket.h>
+
 #include "base/clock.h"
 #include "gateway/gate.h"
 #include "gateway/http2_stream.h"
@@ -17,6 +19,7 @@ enum {
     PIECE_BYTES_FIRST = 32 * 1024,
     PIECE_BYTES_MAX = 256 * 1024,
     HANDSHAKES_PER_TURN = 8,
+    SPARED_MAX = 8,      /* that have just sent something, before one goes none the less */
     OVER_LIMIT_MAX = 64, /* connections beyond server.max_connections, for health checks */
 };
 
@@ -275,17 +278,30 @@ static bool over_cap(struct connection *c)
     return !c->cap_counted;
 }
 
+/* Has it sent what will be read in this turn, or the next one? */
+static bool has_unread(const struct connection *c)
+{
+    char byte;
+    return c->protocol != &lingering &&
+           (c->readable || recv(c->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+}
+
 bool connections_shed(struct worker *worker)
 {
-    if (list_empty(&worker->waiting_connections))
-        return false;
-    struct connection *oldest =
-        LIST_OF(worker->waiting_connections.next, struct connection, waiting);
-    if (oldest->waiting_since_us == worker->loop.now_us)
-        return false; /* what it may have sent was not read yet */
-    record_event(worker->ring, EVENT_CONNECTION_SHED);
-    connection_close(oldest);
-    return true;
+    for (int i = 0; !list_empty(&worker->waiting_connections); i++) {
+        struct connection *oldest =
+            LIST_OF(worker->waiting_connections.next, struct connection, waiting);
+        if (oldest->waiting_since_us == worker->loop.now_us)
+            return false; /* it, and all others, may have sent something */
+        if (i < SPARED_MAX && has_unread(oldest)) {
+            connection_set_waiting(oldest, true);
+            continue;
+        }
+        record_event(worker->ring, EVENT_CONNECTION_SHED);
+        connection_close(oldest);
+        return true;
+    }
+    return false;
 }
 
 static unsigned open_connections(const struct worker *worker)

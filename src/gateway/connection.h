@@ -74,8 +74,8 @@ void connections_drain(struct worker *worker);
 void connections_cut(struct worker *worker);
 /* All of them close now, whatever they still carry. */
 void connections_end(struct worker *worker);
-/* Closes the connection that has served nobody for the longest time. False: there is none but such
- * as came in this turn. */
+/* Closes the connection that has served nobody for the longest time; one that has just asked is
+ * spared. False: there is none but such as came in this turn. */
 bool connections_shed(struct worker *worker);
 
 /* --- for protocols ------------------------------------------------------------------------------
