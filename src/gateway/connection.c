@@ -19,7 +19,7 @@ enum {
     PIECE_BYTES_FIRST = 32 * 1024,
     PIECE_BYTES_MAX = 256 * 1024,
     HANDSHAKES_PER_TURN = 8,
-    SPARED_MAX = 8,      /* that have just sent something, before one goes none the less */
+    SPARED_MAX = 8,      /* that ask just now, before one goes none the less */
     OVER_LIMIT_MAX = 64, /* connections beyond server.max_connections, for health checks */
 };
 
@@ -278,12 +278,14 @@ static bool over_cap(struct connection *c)
     return !c->cap_counted;
 }
 
-/* Has it sent what will be read in this turn, or the next one? */
-static bool has_unread(const struct connection *c)
+/* Has it sent what will be read in this turn, or the next one? Not so where the rest is thrown
+ * away, and not from one that does not read what it was told. */
+static bool is_asking(const struct connection *c)
 {
     char byte;
-    return c->protocol != &lingering &&
-           (c->readable || recv(c->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+    if (c->protocol == &lingering || c->out.len)
+        return false;
+    return !list_empty(&c->task.link) || recv(c->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 bool connections_shed(struct worker *worker)
@@ -293,7 +295,7 @@ bool connections_shed(struct worker *worker)
             LIST_OF(worker->waiting_connections.next, struct connection, waiting);
         if (oldest->waiting_since_us == worker->loop.now_us)
             return false; /* it, and all others, may have sent something */
-        if (i < SPARED_MAX && has_unread(oldest)) {
+        if (i < SPARED_MAX && is_asking(oldest)) {
             connection_set_waiting(oldest, true);
             continue;
         }

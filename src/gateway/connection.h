@@ -75,7 +75,7 @@ void connections_cut(struct worker *worker);
 /* All of them close now, whatever they still carry. */
 void connections_end(struct worker *worker);
 /* Closes the connection that has served nobody for the longest time; one that has just asked is
- * spared. False: there is none but such as came in this turn. */
+ * spared. False: there is none but such as came, or were spared, in this turn. */
 bool connections_shed(struct worker *worker);
 
 /* --- for protocols ------------------------------------------------------------------------------

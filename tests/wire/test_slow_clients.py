@@ -138,7 +138,6 @@ class Held(Counted):
                 held.append(self.open(i))
             count = len(statuses)
             wait_until(lambda: failed or len(statuses) > count + 20, "answers while all are held", 60)
-            before = cpu_s(self.gateway)
             stop.set()
             asking.join()
             before = cpu_s(self.gateway)
@@ -200,6 +199,7 @@ class Full(Counted):
             for client in others:
                 self.assertEqual(client.ask(request(path="/livez")).status, 200)
             self.gateway.signal(signal.SIGSTOP)  # so that what comes is seen in one turn, in this order
+            os.waitid(os.P_PID, self.gateway.process.pid, os.WSTOPPED | os.WNOWAIT)
             try:
                 others.append(self.client())
                 first.send(chat_request(self.key))
