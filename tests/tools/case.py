@@ -2,12 +2,13 @@
 rows are tests of their own, and the oracles that look at a single request (O3, O6)."""
 
 import os
+import re
 import time
 import unittest
 
 from tools.client import chat, chat_request, request
 from tools.gateway import Gateway
-from tools.upstream import Upstream
+from tools.upstream import Upstream, wait_until
 
 THOROUGH = bool(os.environ.get("SALLYPORT_THOROUGH"))
 UPSTREAM_KEY = "upstream-canary-7f1d9c52"
@@ -109,6 +110,20 @@ class WireCase(unittest.TestCase, metaclass=RowsType):
 
     def calls(self):
         return len(self.upstream.calls())
+
+    def open_connections(self, client):
+        """How many the gateway has, the client's own among them."""
+        cls = type(self)
+        if "monitor_key" not in vars(cls):
+            cls.monitor_key = self.gateway.key("connections", "read_metrics")["key"]
+        text = client.ask(request("GET", "/metrics/prometheus", key=cls.monitor_key)).body.decode()
+        return int(re.search(r"^sallyport_connections (\d+)$", text, re.M)[1])
+
+    def until_alone(self):
+        """No connection of before is left, nor the one that asked for that."""
+        with self.client() as client:
+            wait_until(lambda: self.open_connections(client) == 1, "all other connections to be gone")
+            client.leave()
 
     def tries_until_refused(self, ask, per_minute):
         """How often `ask` may fail in a minute before it gets 429: that often, and once more for each part of the

@@ -275,6 +275,11 @@ class Client:
                 raise BadAnswer(f"the stream ended before {mark!r}: {response.body!r}")
             response.body += piece
 
+    def leave(self):
+        """Closes, and waits until the gateway has done so."""
+        self.sock.shutdown(socket.SHUT_WR)
+        self.expect_closed()
+
     def expect_closed(self, timeout_s=CLOSE_S):
         """The gateway closes, and sends nothing more before it does."""
         if self.unread:

@@ -73,30 +73,14 @@ class NoPace(WireCase):
         self.assertEqual(self.trickle(150)[0], 200)
 
 
-class Counted(WireCase):
+class Held(WireCase):
+    """SL-01 to SL-04: many that are slow in every way, beyond server.max_connections."""
+    sections = {"server": {"max_connections": max(100, HELD * 4 // 5), "header_timeout": "60s",
+                           "body_timeout": "60s"}}
     plain = True
 
     @classmethod
     def set_up(cls):
-        cls.metrics_key = cls.gateway.key("metrics", "read_metrics")["key"]
-
-    def open_connections(self):
-        text = self.get("/metrics/prometheus", key=self.metrics_key).body.decode()
-        return next(int(line.split()[1]) for line in text.splitlines()
-                    if line.startswith("sallyport_connections "))
-
-    def until_gone(self):
-        wait_until(lambda: self.open_connections() == 1, "all connections but the one that asks to be gone")
-
-
-class Held(Counted):
-    """SL-01 to SL-04: many that are slow in every way, beyond server.max_connections."""
-    sections = {"server": {"max_connections": max(100, HELD * 4 // 5), "header_timeout": "60s",
-                           "body_timeout": "60s"}}
-
-    @classmethod
-    def set_up(cls):
-        super().set_up()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit[1], limit[1]))
 
@@ -150,12 +134,13 @@ class Held(Counted):
                 sock.close()
         self.assertEqual(failed, [])
         self.assertEqual(set(statuses), {200})
-        self.until_gone()
+        self.until_alone()
 
 
-class Full(Counted):
+class Full(WireCase):
     """RX-05: nobody waits, so nobody can be shed: only health checks are answered beyond the limit."""
     sections = {"server": {"max_connections": 10, "workers": 1}}
+    plain = True
 
     def test_beyond_the_limit_only_health_is_answered(self):
         gate = threading.Event()
@@ -189,7 +174,7 @@ class Full(Counted):
 
     def test_one_that_has_just_asked_is_spared(self):
         """Its request lies there unread when another comes, and there is no more room."""
-        self.until_gone()
+        self.until_alone()
         others = []
         first, second = self.client(), self.client()
         try:
@@ -212,7 +197,7 @@ class Full(Counted):
                 client.close()
 
     def test_the_oldest_that_waits_makes_room(self):
-        self.until_gone()
+        self.until_alone()
         first = self.client()
         self.addCleanup(first.close)
         self.assertEqual(first.ask(request(path="/livez")).status, 200)
